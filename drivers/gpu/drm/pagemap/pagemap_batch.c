@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The batch: arrays for one aligned PMD of pages, where they come from, and
+ * what can be asked about them.
+ */
+#include <kunit/visibility.h>
+#include <linux/slab.h>
+
+#include "pagemap_internal.h"
+
+static void *pagemap_batch_alloc(gfp_t gfp, void *data)
+{
+	return kvmalloc(sizeof(struct pagemap_batch), gfp);
+}
+
+/* The last put of a pagemap destroys its pools, in any context. */
+static void pagemap_batch_free(void *element, void *data)
+{
+	kvfree_atomic(element);
+}
+
+int pagemap_pools_init(struct drm_pagemap_private *priv)
+{
+	for (int i = 0; i < PAGEMAP_NUM_POOLS; i++) {
+		priv->pool[i] = mempool_create(1, pagemap_batch_alloc,
+					       pagemap_batch_free, NULL);
+		if (!priv->pool[i]) {
+			pagemap_pools_fini(priv);
+			return -ENOMEM;
+		}
+	}
+
+	return 0;
+}
+
+void pagemap_pools_fini(struct drm_pagemap_private *priv)
+{
+	for (int i = 0; i < PAGEMAP_NUM_POOLS; i++) {
+		mempool_destroy(priv->pool[i]);
+		priv->pool[i] = NULL;
+	}
+}
+
+/*
+ * Never fails, may wait for another holder of the same pool; a thread holds
+ * one at a time. The element in reserve comes first: mempool_alloc() would
+ * take a large piece of memory from the allocator for each call.
+ */
+struct pagemap_batch *pagemap_batch_get(struct drm_pagemap *dpagemap,
+					enum pagemap_pool pool)
+{
+	mempool_t *from = dpagemap->priv->pool[pool];
+	struct pagemap_batch *b = mempool_alloc_preallocated(from);
+
+	return b ?: mempool_alloc(from, GFP_KERNEL);
+}
+
+void pagemap_batch_put(struct drm_pagemap *dpagemap, enum pagemap_pool pool,
+		       struct pagemap_batch *b)
+{
+	mempool_free(b, dpagemap->priv->pool[pool]);
+}
+
+/* Take over @src as mm has filled it in; there are no destinations yet. */
+void pagemap_batch_collected(struct pagemap_batch *b, unsigned long npages)
+{
+	b->npages = npages;
+	b->order = npages && (b->src[0] & MIGRATE_PFN_COMPOUND) ?
+		   PAGEMAP_PMD_ORDER : 0;
+	b->demoted = false;
+	memset(b->pages, 0, npages * sizeof(*b->pages));
+	memset(b->addr, 0, npages * sizeof(*b->addr));
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_batch_collected);
+
+/* NULL if the entry is a hole, or was not collected. */
+struct page *pagemap_batch_src_page(const struct pagemap_batch *b,
+				    unsigned long i)
+{
+	struct page *page;
+
+	if (!b->demoted)
+		return migrate_pfn_to_page(b->src[i]);
+
+	page = migrate_pfn_to_page(b->src[0]);
+
+	return page ? page + i : NULL;
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_batch_src_page);
+
+/* Give back a destination that was not committed: it is locked and ours. */
+void pagemap_batch_drop_dst(struct pagemap_batch *b, unsigned long i)
+{
+	struct page *page = migrate_pfn_to_page(b->dst[i]);
+
+	if (page) {
+		struct folio *folio = page_folio(page);
+
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	b->dst[i] = 0;
+}
+
+void pagemap_batch_drop_all_dst(struct pagemap_batch *b)
+{
+	unsigned long i;
+
+	pagemap_batch_for_each(b, i)
+		pagemap_batch_drop_dst(b, i);
+}
+
+/*
+ * Pages that mm has committed. A block of holes is recognized by its order: mm
+ * leaves its source entry as it was, without a page.
+ */
+unsigned long pagemap_batch_moved(const struct pagemap_batch *b)
+{
+	unsigned long i, moved = 0;
+
+	pagemap_batch_for_each(b, i)
+		if ((b->src[i] & MIGRATE_PFN_MIGRATE) && b->dst[i])
+			moved += 1UL << b->order;
+
+	return moved;
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_batch_moved);
+
+/* Can a folio of @order begin at @pfn[0]? */
+bool pagemap_pfns_fit_block(const unsigned long *pfn,
+					     unsigned int order)
+{
+	if (!IS_ALIGNED(pfn[0], 1UL << order))
+		return false;
+
+	for (unsigned long i = 1; i < 1UL << order; i++)
+		if (pfn[i] != pfn[0] + i)
+			return false;
+
+	return true;
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_pfns_fit_block);

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The system side of a batch, mapped for DMA.
+ *
+ * With an IOMMU that the DMA layer manages, one piece of IO virtual memory is
+ * filled without gaps: entries that have no system page take no space, and
+ * physically contiguous entries are linked in one call. So what is linked is
+ * always [0, iova_linked), and undoing it takes one number. Otherwise each
+ * folio is mapped by itself, and a bitmap tells which entries are: an address
+ * of 0 is a valid one.
+ */
+#include "pagemap_internal.h"
+
+static struct page *pagemap_system_page(const struct pagemap_batch *b,
+					unsigned long i)
+{
+	/* Without a device page there is nothing to copy. */
+	if (!b->pages[i])
+		return NULL;
+	if (b->dir == DMA_FROM_DEVICE)
+		return migrate_pfn_to_page(b->dst[i]);
+
+	return pagemap_batch_src_page(b, i);
+}
+
+static void pagemap_set_addr(struct pagemap_batch *b, unsigned long i,
+			     dma_addr_t addr, unsigned int order)
+{
+	b->addr[i] = drm_pagemap_addr_encode(addr, DRM_INTERCONNECT_SYSTEM,
+					     order, b->dir);
+}
+
+struct pagemap_run {
+	phys_addr_t phys;
+	size_t size;
+};
+
+static int pagemap_link_run(struct pagemap_batch *b, struct pagemap_run *run)
+{
+	int err;
+
+	if (!run->size)
+		return 0;
+
+	err = dma_iova_link(b->dev, &b->iova, run->phys, b->iova_linked,
+			    run->size, b->dir, 0);
+	if (!err)
+		b->iova_linked += run->size;
+	run->size = 0;
+
+	return err;
+}
+
+static int pagemap_map_iova(struct pagemap_batch *b)
+{
+	size_t size = PAGE_SIZE << b->order, offset = 0;
+	struct pagemap_run run = {};
+	unsigned long i;
+	int err;
+
+	pagemap_batch_for_each(b, i) {
+		struct page *page = pagemap_system_page(b, i);
+
+		if (!page)
+			continue;
+
+		if (run.size && page_to_phys(page) != run.phys + run.size) {
+			err = pagemap_link_run(b, &run);
+			if (err)
+				goto err_unmap;
+		}
+		if (!run.size)
+			run.phys = page_to_phys(page);
+		run.size += size;
+		pagemap_set_addr(b, i, b->iova.addr + offset, b->order);
+		offset += size;
+	}
+
+	err = pagemap_link_run(b, &run);
+	if (!err)
+		err = dma_iova_sync(b->dev, &b->iova, 0, b->iova_linked);
+	if (!err)
+		return 0;
+
+err_unmap:
+	pagemap_dma_unmap(b);
+
+	return err;
+}
+
+/*
+ * Map one entry, in blocks of map_order pages where the DMA layer can take no
+ * larger ones at a time.
+ */
+static int pagemap_map_entry(struct pagemap_batch *b, unsigned long i,
+			     struct page *page)
+{
+	struct page *device_page = b->pages[i];
+	unsigned long j, step = 1UL << b->map_order;
+
+	for (j = 0; j < 1UL << b->order; j += step) {
+		dma_addr_t addr = dma_map_page(b->dev, page + j, 0,
+					       PAGE_SIZE << b->map_order, b->dir);
+
+		if (dma_mapping_error(b->dev, addr))
+			return -ENOMEM;
+
+		__set_bit(i + j, b->mapped);
+		b->pages[i + j] = device_page + j;
+		pagemap_set_addr(b, i + j, addr, b->map_order);
+	}
+
+	return 0;
+}
+
+static int pagemap_map_pages(struct pagemap_batch *b)
+{
+	size_t max = dma_max_mapping_size(b->dev);
+	unsigned long i;
+	int err;
+
+	while (b->map_order && PAGE_SIZE << b->map_order > max)
+		b->map_order--;
+
+	pagemap_batch_for_each(b, i) {
+		struct page *page = pagemap_system_page(b, i);
+
+		if (!page)
+			continue;
+
+		err = pagemap_map_entry(b, i, page);
+		if (err) {
+			pagemap_dma_unmap(b);
+			return err;
+		}
+	}
+
+	return 0;
+}
+
+/* The entry of the first system page, or npages if there is none. */
+static unsigned long pagemap_first_system(const struct pagemap_batch *b,
+					  size_t *total)
+{
+	unsigned long i, first = b->npages;
+
+	*total = 0;
+	pagemap_batch_for_each(b, i) {
+		if (!pagemap_system_page(b, i))
+			continue;
+		first = min(first, i);
+		*total += PAGE_SIZE << b->order;
+	}
+
+	return first;
+}
+
+/**
+ * pagemap_dma_map() - map the system pages of a batch
+ * @b: batch with device pages in @b->pages, system pages in src or dst
+ * @dev: the device that copies
+ * @dir: DMA_TO_DEVICE: system pages are the source; DMA_FROM_DEVICE: the
+ *	destination
+ *
+ * Fills @b->addr.
+ *
+ * Context: folios of the batch locked.
+ * Return: 0, or -ENOMEM, and then nothing is mapped.
+ */
+int pagemap_dma_map(struct pagemap_batch *b, struct device *dev,
+		    enum dma_data_direction dir)
+{
+	unsigned long first;
+	size_t total;
+
+	b->dev = dev;
+	b->dir = dir;
+	b->map_order = b->order;
+	b->iova_linked = 0;
+	memset(&b->iova, 0, sizeof(b->iova));
+	bitmap_zero(b->mapped, PAGEMAP_BATCH_PAGES);
+
+	first = pagemap_first_system(b, &total);
+	if (first == b->npages)
+		return 0;
+
+	if (dma_iova_try_alloc(dev, &b->iova,
+			       page_to_phys(pagemap_system_page(b, first)),
+			       total))
+		return pagemap_map_iova(b) ? -ENOMEM : 0;
+
+	return pagemap_map_pages(b);
+}
+
+/* Undo pagemap_dma_map(), or as much of it as was done. */
+void pagemap_dma_unmap(struct pagemap_batch *b)
+{
+	unsigned long i;
+
+	if (dma_use_iova(&b->iova)) {
+		if (b->iova_linked)
+			dma_iova_unlink(b->dev, &b->iova, 0, b->iova_linked,
+					b->dir, 0);
+		dma_iova_free(b->dev, &b->iova);
+		memset(&b->iova, 0, sizeof(b->iova));
+		return;
+	}
+
+	for_each_set_bit(i, b->mapped, b->npages)
+		dma_unmap_page(b->dev, b->addr[i].addr,
+			       PAGE_SIZE << b->addr[i].order, b->dir);
+	bitmap_zero(b->mapped, PAGEMAP_BATCH_PAGES);
+}
