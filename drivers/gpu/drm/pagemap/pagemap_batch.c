@@ -68,6 +68,7 @@ void pagemap_batch_collected(struct pagemap_batch *b, unsigned long npages)
 	b->order = npages && (b->src[0] & MIGRATE_PFN_COMPOUND) ?
 		   PAGEMAP_PMD_ORDER : 0;
 	b->demoted = false;
+	b->block = NULL;
 	memset(b->pages, 0, npages * sizeof(*b->pages));
 	memset(b->addr, 0, npages * sizeof(*b->addr));
 }

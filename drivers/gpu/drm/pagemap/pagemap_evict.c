@@ -24,6 +24,28 @@ struct pagemap_evict {
 };
 
 /*
+ * A block where the page allocator has none, made by moving others out of the
+ * way. A block in VRAM cannot be split from here, so this is worth the effort.
+ */
+static struct folio *pagemap_evict_make_block(unsigned int order, int nid)
+{
+	struct page *page = NULL;
+
+#ifdef CONFIG_CONTIG_ALLOC
+	page = alloc_contig_frozen_pages(1UL << order,
+					 GFP_KERNEL | __GFP_COMP | __GFP_NOWARN,
+					 nid, NULL);
+#endif
+	if (!page)
+		return NULL;
+
+	set_page_count(page, 1);
+	folio_set_large_rmappable(page_folio(page));
+
+	return page_folio(page);
+}
+
+/*
  * No OOM kill and no cpuset of whoever happens to evict; the node is the one
  * that the content came from.
  */
@@ -33,10 +55,13 @@ static bool pagemap_evict_get_dst(struct pagemap_evict *e, unsigned long i)
 	int nid = e->devmem->nid;
 	struct folio *folio;
 
+	if (nid == NUMA_NO_NODE)
+		nid = numa_mem_id();
 	gfp &= ~__GFP_HARDWALL;
 	gfp |= __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
-	folio = __folio_alloc(gfp, e->batch->order,
-			      nid == NUMA_NO_NODE ? numa_mem_id() : nid, NULL);
+	folio = __folio_alloc(gfp, e->batch->order, nid, NULL);
+	if (!folio && e->batch->order)
+		folio = pagemap_evict_make_block(e->batch->order, nid);
 	if (!folio)
 		return false;
 
@@ -176,6 +201,25 @@ static int pagemap_evict_collected(struct pagemap_evict *e)
 	return err;
 }
 
+/*
+ * A block is kept while it is collected, so that its guard does not come too
+ * late; mm tolerates one reference on a device-private folio at that point.
+ */
+static void pagemap_evict_collect(struct pagemap_evict *e)
+{
+	struct pagemap_batch *b = e->batch;
+	struct folio *block = NULL;
+
+	if (b->order)
+		block = folio_get_nontail_page(pfn_to_page(b->src[0]));
+	migrate_device_pfns(b->src, b->npages);
+	pagemap_batch_collected(b, b->npages);
+	pagemap_block_guard(b);
+	if (block)
+		folio_put(block);
+	pagemap_block_unguard(b);
+}
+
 static int pagemap_evict_batch(struct pagemap_evict *e)
 {
 	struct pagemap_batch *b = e->batch;
@@ -186,11 +230,11 @@ static int pagemap_evict_batch(struct pagemap_evict *e)
 	if (!b->npages)
 		return -ENOMEM;
 
-	migrate_device_pfns(b->src, b->npages);
-	pagemap_batch_collected(b, b->npages);
+	pagemap_evict_collect(e);
 	pagemap_evict_sort_out(e, order);
 	err = pagemap_evict_collected(e);
 	migrate_device_finalize(b->src, b->dst, b->npages);
+	pagemap_block_release(b);
 
 	return err;
 }

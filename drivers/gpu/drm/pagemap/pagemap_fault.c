@@ -204,6 +204,7 @@ static int pagemap_fault_pass(struct pagemap_fault *f,
 	pagemap_batch_collected(b, migrate.npages);
 	err = pagemap_fault_move(f, &migrate);
 	migrate_vma_finalize(&migrate);
+	pagemap_block_release(b);
 
 	return err;
 }

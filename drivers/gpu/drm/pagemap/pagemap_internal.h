@@ -43,6 +43,7 @@ struct pagemap_batch {
 	unsigned long npages;
 	unsigned int order;		/* of each entry */
 	bool demoted;
+	struct folio *block;		/* guarded; see pagemap_block.c */
 
 	/* The mapping of the system side; see pagemap_dma.c. */
 	struct device *dev;
@@ -137,6 +138,11 @@ bool pagemap_pin_anon_vma(struct pagemap_pins *pins, struct folio *folio);
 bool pagemap_anon_vma_pinned(const struct pagemap_pins *pins,
 			     const struct folio *folio);
 void pagemap_unpin_anon_vmas(struct pagemap_pins *pins);
+
+/* pagemap_block.c */
+void pagemap_block_guard(struct pagemap_batch *b);
+void pagemap_block_unguard(struct pagemap_batch *b);
+void pagemap_block_release(struct pagemap_batch *b);
 
 /* pagemap_fault.c */
 vm_fault_t pagemap_migrate_to_ram(struct vm_fault *vmf);

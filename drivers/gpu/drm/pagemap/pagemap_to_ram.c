@@ -35,24 +35,29 @@ int pagemap_copy_to_ram(struct pagemap_batch *b,
 	pagemap_batch_for_each(b, i)
 		b->pages[i] = b->dst[i] ? pagemap_batch_src_page(b, i) : NULL;
 
+	pagemap_block_guard(b);
 	err = pagemap_dma_map(b, devmem->dev, DMA_FROM_DEVICE);
-	if (err)
-		return err;
-
-	err = devmem->ops->copy_to_ram(b->pages, b->addr, b->npages, NULL);
-	/* Bounce buffers reach the destination here, before the commit. */
-	pagemap_dma_unmap(b);
+	if (!err) {
+		err = devmem->ops->copy_to_ram(b->pages, b->addr, b->npages,
+					       NULL);
+		/* Bounce buffers reach the destination here. */
+		pagemap_dma_unmap(b);
+	}
+	pagemap_block_unguard(b);
 
 	return err;
 }
 
 /*
  * Between commit and finalize, with the source folios locked: mark them, so
- * that an eviction that finds one with a stray reference leaves it alone.
+ * that an eviction that finds one with a stray reference leaves it alone. After
+ * finalize, pagemap_block_release() must follow.
  */
 void pagemap_retire_moved(struct pagemap_batch *b)
 {
 	unsigned long i;
+
+	pagemap_block_guard(b);
 
 	pagemap_batch_for_each(b, i) {
 		struct page *page = pagemap_batch_src_page(b, i);

@@ -108,6 +108,40 @@ static void munmap_test(struct kunit *test)
 }
 
 /*
+ * The process unmaps what is being evicted. The anon_vma goes, which mm walks
+ * for the migration entries; and mm takes the entry of a block for the block.
+ */
+static void evict_munmap_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	const struct layout *l = test->param_value;
+	struct pagemap_mock_chunk *chunk;
+
+	chunk = move(test, mock, l, &mock->munmap_addr);
+	mock->munmap_size = l->size;
+	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&chunk->devmem));
+	KUNIT_EXPECT_EQ(test, mock->munmap_size, 0ul);
+	KUNIT_EXPECT_EQ(test, mock->released, 1ul);
+	KUNIT_EXPECT_EQ(test, kref_read(&mock->dpagemap->ref), 1u);
+}
+
+/* The same, and then the copy fails: nothing is left to be put back. */
+static void evict_munmap_fails_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	const struct layout *l = test->param_value;
+	struct pagemap_mock_chunk *chunk;
+
+	chunk = move(test, mock, l, &mock->munmap_addr);
+	mock->munmap_size = l->size;
+	mock->fail_to_ram = -EIO;
+	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&chunk->devmem));
+	KUNIT_EXPECT_EQ(test, mock->to_ram, 0ul);
+	KUNIT_EXPECT_EQ(test, mock->released, 1ul);
+	KUNIT_EXPECT_EQ(test, kref_read(&mock->dpagemap->ref), 1u);
+}
+
+/*
  * A block whose mapping is split: mm must split the folio for a fault in the
  * middle, and must not lose its lock (contract of mm, W-28).
  */
@@ -232,6 +266,8 @@ static void timeslice_test(struct kunit *test)
 static struct kunit_case migrate_cases[] = {
 	KUNIT_CASE_PARAM(fault_back_test, layout_gen_params),
 	KUNIT_CASE_PARAM(evict_test, layout_gen_params),
+	KUNIT_CASE_PARAM(evict_munmap_test, layout_gen_params),
+	KUNIT_CASE_PARAM(evict_munmap_fails_test, layout_gen_params),
 	KUNIT_CASE_PARAM(munmap_test, layout_gen_params),
 	KUNIT_CASE_PARAM(scattered_test, layout_gen_params),
 	KUNIT_CASE(split_block_test),

@@ -104,6 +104,11 @@ static int mock_copy_to_ram(struct page **pages, struct drm_pagemap_addr *addr,
 			continue;
 
 		mock = mock_of_page(pages[i]);
+		if (mock->munmap_size) {
+			vm_munmap(mock->munmap_addr, mock->munmap_size);
+			mock->munmap_size = 0;
+		}
+
 		size = PAGE_SIZE << addr[i].order;
 		memcpy(phys_to_virt(addr[i].addr), mock_vram(mock, pages[i]),
 		       size);

@@ -28,6 +28,10 @@ struct pagemap_mock {
 	bool scatter;			/* pages of a new chunk not contiguous */
 	bool bad_pfn;			/* a page that is not ours */
 
+	/* What the process does in the middle of a copy to RAM. */
+	unsigned long munmap_addr;
+	unsigned long munmap_size;
+
 	/* What happened, in bytes. */
 	unsigned long to_devmem;
 	unsigned long to_ram;
