@@ -61,16 +61,19 @@ void pagemap_batch_put(struct drm_pagemap *dpagemap, enum pagemap_pool pool,
 	mempool_free(b, dpagemap->priv->pool[pool]);
 }
 
-/* Take over @src as mm has filled it in; there are no destinations yet. */
+/*
+ * Take over @src as mm has filled it in; there are no destinations yet. The
+ * block, if it is one in VRAM, is guarded until pagemap_block_unguard().
+ */
 void pagemap_batch_collected(struct pagemap_batch *b, unsigned long npages)
 {
 	b->npages = npages;
 	b->order = npages && (b->src[0] & MIGRATE_PFN_COMPOUND) ?
 		   PAGEMAP_PMD_ORDER : 0;
 	b->demoted = false;
-	b->block = NULL;
 	memset(b->pages, 0, npages * sizeof(*b->pages));
 	memset(b->addr, 0, npages * sizeof(*b->addr));
+	pagemap_block_guard(b);
 }
 EXPORT_SYMBOL_IF_KUNIT(pagemap_batch_collected);
 
@@ -128,8 +131,7 @@ unsigned long pagemap_batch_moved(const struct pagemap_batch *b)
 EXPORT_SYMBOL_IF_KUNIT(pagemap_batch_moved);
 
 /* Can a folio of @order begin at @pfn[0]? */
-bool pagemap_pfns_fit_block(const unsigned long *pfn,
-					     unsigned int order)
+bool pagemap_pfns_fit_block(const unsigned long *pfn, unsigned int order)
 {
 	if (!IS_ALIGNED(pfn[0], 1UL << order))
 		return false;

@@ -11,24 +11,25 @@
  * The core cannot keep a process from exiting, so it guards the block with
  * references to lose, and puts right afterwards what went wrong: a mapcount
  * below zero tells how often it happened. Unguarded remains the instant of
- * the commit, for which mm wants the exact count of references, and a second
- * process in the instant of the collect. The statistic of mapped anonymous
+ * the commit, for which mm wants the exact count of references; and while mm
+ * collects there is one reference to lose at most. The statistic of mapped anonymous
  * memory stays wrong. This file goes away when mm looks at the entry.
  */
 #include <linux/memremap.h>
 #include <linux/page_ref.h>
+#include <linux/rmap.h>
 
 #include "pagemap_internal.h"
 
 /* More than there are processes that can exit meanwhile. */
-#define PAGEMAP_GUARD	(1 << 20)
+#define PAGEMAP_GUARD	0x100000
 
 /* The block of a collected batch, or NULL if it has none in VRAM. */
 static struct folio *pagemap_device_block(const struct pagemap_batch *b)
 {
 	struct page *page = migrate_pfn_to_page(b->src[0]);
 
-	if (!(b->src[0] & MIGRATE_PFN_MIGRATE) ||
+	if (!page || !(b->src[0] & MIGRATE_PFN_MIGRATE) ||
 	    !(b->src[0] & MIGRATE_PFN_COMPOUND) || !is_device_private_page(page))
 		return NULL;
 
@@ -41,21 +42,24 @@ static struct folio *pagemap_device_block(const struct pagemap_batch *b)
  */
 static int pagemap_block_settle(struct folio *folio)
 {
-	int zaps = -(atomic_read(&folio->_large_mapcount) + 1);
+	int zaps;
 
-	if (zaps <= 0)
-		return 0;
+	/* A zap reads and writes the count under this lock as well. */
+	folio_lock_large_mapcount(folio);
+	zaps = -(atomic_read(&folio->_large_mapcount) + 1);
+	if (zaps > 0) {
+		atomic_set(&folio->_large_mapcount, -1);
+		atomic_set(&folio->_entire_mapcount, -1);
+		atomic_set(&folio->_nr_pages_mapped, 0);
+	}
+	folio_unlock_large_mapcount(folio);
 
-	atomic_add(zaps, &folio->_large_mapcount);
-	atomic_set(&folio->_entire_mapcount, -1);
-	atomic_set(&folio->_nr_pages_mapped, 0);
-
-	return zaps;
+	return max(zaps, 0);
 }
 
 /**
- * pagemap_block_guard() - give the block references to lose
- * @b: batch, between collect and finalize, but for the commit
+ * pagemap_block_guard() - give the block references to lose, if there is one
+ * @b: batch, just collected or just committed
  */
 void pagemap_block_guard(struct pagemap_batch *b)
 {

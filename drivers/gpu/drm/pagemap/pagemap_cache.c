@@ -13,7 +13,7 @@
  *
  * A pagemap whose count is zero while the slot says ACTIVE is about to be put
  * to IDLE by whoever put it; who looks for it waits for that. All of it
- * changes under the shrinker's lock, a leaf that is taken in any context.
+ * changes under the shrinker's lock, which is taken in any context.
  *
  * A device that goes closes its cache; from then on the last put destroys the
  * pagemap. Cache and shrinker live as long as a pagemap points to them.

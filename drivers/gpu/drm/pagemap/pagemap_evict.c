@@ -10,6 +10,7 @@
  */
 #include <linux/export.h>
 #include <linux/memremap.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "pagemap_internal.h"
@@ -21,23 +22,31 @@ struct pagemap_evict {
 	struct drm_pagemap_devmem *devmem;
 	struct pagemap_batch *batch;
 	struct pagemap_pins pins;
+	bool no_block;			/* could not be made; not again */
 };
 
 /*
  * A block where the page allocator has none, made by moving others out of the
  * way. A block in VRAM cannot be split from here, so this is worth the effort.
  */
-static struct folio *pagemap_evict_make_block(unsigned int order, int nid)
+static struct folio *pagemap_evict_make_block(struct pagemap_evict *e, int nid)
 {
+	unsigned int order = e->batch->order;
 	struct page *page = NULL;
+
+	/* It looks at all of memory, under the caller's locks. */
+	if (e->no_block || fatal_signal_pending(current))
+		return NULL;
 
 #ifdef CONFIG_CONTIG_ALLOC
 	page = alloc_contig_frozen_pages(1UL << order,
 					 GFP_KERNEL | __GFP_COMP | __GFP_NOWARN,
 					 nid, NULL);
 #endif
-	if (!page)
+	if (!page) {
+		e->no_block = true;
 		return NULL;
+	}
 
 	set_page_count(page, 1);
 	folio_set_large_rmappable(page_folio(page));
@@ -61,7 +70,7 @@ static bool pagemap_evict_get_dst(struct pagemap_evict *e, unsigned long i)
 	gfp |= __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 	folio = __folio_alloc(gfp, e->batch->order, nid, NULL);
 	if (!folio && e->batch->order)
-		folio = pagemap_evict_make_block(e->batch->order, nid);
+		folio = pagemap_evict_make_block(e, nid);
 	if (!folio)
 		return false;
 
@@ -175,6 +184,7 @@ static void pagemap_evict_sort_out(struct pagemap_evict *e, unsigned int order)
 		folio = page_folio(page);
 		if (pagemap_folio_retired(folio) ||
 		    !pagemap_anon_vma_pinned(&e->pins, folio)) {
+			pagemap_block_unguard(b);
 			folio_unlock(folio);
 			folio_put(folio);
 			b->src[i] = 0;
@@ -195,6 +205,7 @@ static int pagemap_evict_collected(struct pagemap_evict *e)
 	if (err)
 		pagemap_batch_drop_all_dst(b);
 
+	pagemap_block_unguard(b);
 	migrate_device_pages(b->src, b->dst, b->npages);
 	pagemap_retire_moved(b);
 
@@ -202,8 +213,8 @@ static int pagemap_evict_collected(struct pagemap_evict *e)
 }
 
 /*
- * A block is kept while it is collected, so that its guard does not come too
- * late; mm tolerates one reference on a device-private folio at that point.
+ * A block has a reference to lose even while it is collected: mm tolerates one
+ * on a device-private folio at that point.
  */
 static void pagemap_evict_collect(struct pagemap_evict *e)
 {
@@ -214,10 +225,8 @@ static void pagemap_evict_collect(struct pagemap_evict *e)
 		block = folio_get_nontail_page(pfn_to_page(b->src[0]));
 	migrate_device_pfns(b->src, b->npages);
 	pagemap_batch_collected(b, b->npages);
-	pagemap_block_guard(b);
 	if (block)
 		folio_put(block);
-	pagemap_block_unguard(b);
 }
 
 static int pagemap_evict_batch(struct pagemap_evict *e)

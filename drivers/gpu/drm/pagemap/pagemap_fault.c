@@ -14,7 +14,7 @@
  *                          only splits the mapping, then the page alone
  *
  * The page that faulted is what counts. The rest of the window comes along if
- * there is memory for it, and nobody waits for that memory.
+ * there is memory for it without trying hard.
  */
 #include <linux/export.h>
 #include <linux/memremap.h>
@@ -50,23 +50,16 @@ static bool pagemap_slice_runs(const struct drm_pagemap_devmem *devmem)
 }
 
 /*
- * May the page of entry @i come along? It was collected if its owner is
- * right, which can be a group of pagemaps.
+ * May the page of entry @i come along? It was collected if its owner is right,
+ * which can be a group of pagemaps. Drivers expect the pages of one copy to be
+ * of one allocation.
  */
 static bool pagemap_fault_takes(const struct pagemap_fault *f, unsigned long i)
 {
 	struct page *page = pagemap_batch_src_page(f->batch, i);
-	struct drm_pagemap_devmem *devmem;
 
-	if (!page || page_pgmap(page) != f->dpagemap->pagemap)
-		return false;
-
-	devmem = pagemap_folio_zdd(page_folio(page))->devmem;
-	if (devmem == f->devmem)
-		return true;
-
-	return devmem->ops == f->devmem->ops && devmem->dev == f->devmem->dev &&
-	       !pagemap_slice_runs(devmem);
+	return page && page_pgmap(page) == f->dpagemap->pagemap &&
+	       pagemap_folio_zdd(page_folio(page))->devmem == f->devmem;
 }
 
 static void pagemap_fault_choose(struct pagemap_fault *f)
@@ -87,7 +80,7 @@ static gfp_t pagemap_fault_gfp(const struct pagemap_fault *f, unsigned long i)
 	if (f->batch->order)
 		return vm_flags & VM_HUGEPAGE ? GFP_TRANSHUGE | __GFP_NORETRY :
 						GFP_TRANSHUGE_LIGHT;
-	if (i == pagemap_fault_index(f))
+	if (f->split || i == pagemap_fault_index(f))
 		return GFP_HIGHUSER_MOVABLE;
 
 	return GFP_HIGHUSER_MOVABLE | __GFP_NORETRY | __GFP_NOWARN;
@@ -120,10 +113,12 @@ static int pagemap_fault_get_split_dst(struct pagemap_fault *f)
 {
 	struct pagemap_batch *b = f->batch;
 
-	if (b->order) {
-		b->order = 0;
-		b->demoted = true;
-	}
+	/* Somebody else has split it. */
+	if (!b->order || !(b->src[0] & MIGRATE_PFN_MIGRATE))
+		return 0;
+
+	b->order = 0;
+	b->demoted = true;
 
 	return pagemap_fault_get_dst(f, 0);
 }
@@ -164,6 +159,7 @@ static int pagemap_fault_move(struct pagemap_fault *f,
 	err = pagemap_fault_get_dsts(f);
 	if (!err)
 		err = pagemap_copy_to_ram(b, f->devmem);
+	pagemap_block_unguard(b);
 	if (err) {
 		pagemap_batch_drop_all_dst(b);
 		return err;
@@ -256,14 +252,17 @@ static int pagemap_fault_serve(struct pagemap_fault *f)
 
 static vm_fault_t pagemap_fault_result(const struct pagemap_fault *f, int err)
 {
-	if (!err) {
-		/* A stray reference, say: let its holder get on with it. */
-		if (!f->moved)
-			pagemap_wait_raced(f->vmf, f->dpagemap);
-		return 0;
-	}
+	if (err && err != -ENOMEM)
+		return VM_FAULT_SIGBUS;
 
-	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	/*
+	 * Somebody else has a reference to the page, or the memory that it
+	 * takes: let them get on with it.
+	 */
+	if (!f->moved)
+		pagemap_wait_raced(f->vmf, f->dpagemap);
+
+	return err ? VM_FAULT_OOM : 0;
 }
 
 /* dev_pagemap_ops.migrate_to_ram */
@@ -280,10 +279,10 @@ vm_fault_t pagemap_migrate_to_ram(struct vm_fault *vmf)
 		return VM_FAULT_RETRY;
 	}
 
-	/* The folios' references go as they move; these stay to the end. */
+	/* The folios' references go as they move; this one stays to the end. */
 	kref_get(&zdd->refcount);
 	f.devmem = zdd->devmem;
-	f.dpagemap = drm_pagemap_get(zdd->dpagemap);
+	f.dpagemap = zdd->dpagemap;
 
 	if (pagemap_slice_runs(f.devmem))
 		ret = pagemap_wait_slice(vmf, zdd, &migrate);
@@ -297,7 +296,6 @@ vm_fault_t pagemap_migrate_to_ram(struct vm_fault *vmf)
 	}
 
 	pagemap_zdd_put(zdd);
-	drm_pagemap_put(f.dpagemap);
 
 	return ret;
 }

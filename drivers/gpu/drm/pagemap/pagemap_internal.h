@@ -151,7 +151,7 @@ vm_fault_t pagemap_migrate_to_ram(struct vm_fault *vmf);
 enum pagemap_wait {
 	PAGEMAP_WAIT_NONE,	/* migrate now */
 	PAGEMAP_WAIT_RETURN,	/* on the way back to user mode; fault again */
-	PAGEMAP_WAIT_NOT,	/* VM_FAULT_RETRY, locks kept */
+	PAGEMAP_WAIT_NOWAIT,	/* VM_FAULT_RETRY, locks kept */
 	PAGEMAP_WAIT_RETRY,	/* locks dropped, then VM_FAULT_RETRY */
 	PAGEMAP_WAIT_LOCKED,	/* mmap lock kept, then migrate */
 };
@@ -166,7 +166,7 @@ void pagemap_wait_raced(struct vm_fault *vmf, struct drm_pagemap *dpagemap);
 void pagemap_end_slices(struct drm_pagemap *dpagemap);
 void pagemap_wait_exit(void);
 
-/* pagemap_window.c: policy, no locks and no device */
+/* pagemap_policy.c: no locks and no device */
 struct pagemap_window {
 	unsigned long start;
 	unsigned long end;

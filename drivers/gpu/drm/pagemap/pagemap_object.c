@@ -278,8 +278,8 @@ static int __init pagemap_module_init(void)
 /* All pagemaps are gone, for their drivers depend on this module. */
 static void __exit pagemap_module_exit(void)
 {
-	flush_work(&pagemap_holds_work);
 	pagemap_wait_exit();
+	flush_work(&pagemap_holds_work);
 }
 
 module_init(pagemap_module_init);

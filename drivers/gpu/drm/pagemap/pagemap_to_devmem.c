@@ -15,7 +15,9 @@
 #include <linux/jiffies.h>
 #include <linux/ksm.h>
 #include <linux/memremap.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/userfaultfd_k.h>
 
 #include "pagemap_internal.h"
 
@@ -28,6 +30,7 @@ struct pagemap_to_devmem {
 	unsigned long *pfn;		/* destinations of the whole range */
 	bool move_ours;
 	bool committed;			/* pages of devmem are in use */
+	unsigned long timeslice_ms;
 };
 
 static struct pagemap_source pagemap_source(const struct pagemap_to_devmem *m,
@@ -39,8 +42,11 @@ static struct pagemap_source pagemap_source(const struct pagemap_to_devmem *m,
 		.hole = !page,
 	};
 
-	if (!page)
+	if (!page) {
+		/* mm would refuse it, after the pages around it have moved. */
+		s.collected = s.collected && !userfaultfd_missing(m->vma);
 		return s;
+	}
 
 	s.device = is_device_private_page(page);
 	s.ours = s.device && page_pgmap(page) == m->devmem->dpagemap->pagemap;
@@ -85,11 +91,7 @@ static void pagemap_note_node(struct pagemap_to_devmem *m, struct page *page)
 		m->devmem->nid = page_to_nid(page);
 }
 
-/*
- * Bring the destination's struct pages to life. If a block does not fit the
- * VRAM that there is for it, it is demoted; then each of its pages needs a
- * destination, because mm splits it and looks at them all.
- */
+/* Bring the destination's struct pages to life. */
 static void pagemap_get_device_pages(struct pagemap_to_devmem *m,
 				     const unsigned long *pfn)
 {
@@ -97,15 +99,10 @@ static void pagemap_get_device_pages(struct pagemap_to_devmem *m,
 	struct pagemap_batch *b = m->batch;
 	unsigned long i;
 
-	if (b->order && !pagemap_pfns_fit_block(pfn, b->order)) {
-		b->order = 0;
-		b->demoted = true;
-	}
-
 	pagemap_batch_for_each(b, i) {
 		struct page *page = pfn_to_page(pfn[i]);
 
-		if (!b->demoted && !(b->src[i] & MIGRATE_PFN_MIGRATE))
+		if (!(b->src[i] & MIGRATE_PFN_MIGRATE))
 			continue;
 
 		zone_device_folio_init((struct folio *)page, pgmap, b->order);
@@ -137,6 +134,13 @@ static int pagemap_copy_to_devmem(struct pagemap_to_devmem *m)
 	return err;
 }
 
+/* The slice runs from before the first page can be seen by a CPU fault. */
+static void pagemap_start_slice(struct pagemap_to_devmem *m)
+{
+	WRITE_ONCE(m->devmem->timeslice_expiration,
+		   get_jiffies_64() + msecs_to_jiffies(m->timeslice_ms));
+}
+
 /* Everything between collect and finalize. */
 static int pagemap_move_collected(struct pagemap_to_devmem *m,
 				  struct migrate_vma *migrate,
@@ -157,10 +161,27 @@ static int pagemap_move_collected(struct pagemap_to_devmem *m,
 		return err;
 	}
 
+	pagemap_start_slice(m);
 	migrate_vma_pages(migrate);
 	m->committed = true;
 
 	return pagemap_batch_moved(b) == pages ? 0 : -EBUSY;
+}
+
+/*
+ * Is a THP to stay whole? It must find a block of VRAM, and one in RAM when it
+ * comes home; where a PMD is very large (512 MiB with pages of 64 KiB) the
+ * latter is too much to hope for. mm splits what is collected page by page,
+ * for all that map it; to split it on the way would leave the entries of
+ * forked children behind.
+ */
+static bool pagemap_wants_block(unsigned long start, unsigned long end,
+				const unsigned long *pfn)
+{
+	if (end - start != PMD_SIZE || end - start > SZ_32M)
+		return false;
+
+	return pagemap_pfns_fit_block(pfn, PAGEMAP_PMD_ORDER);
 }
 
 /* @start and @end within one aligned PMD. */
@@ -181,7 +202,7 @@ static int pagemap_batch_to_devmem(struct pagemap_to_devmem *m,
 	};
 	int err;
 
-	if (end - start == PMD_SIZE)
+	if (pagemap_wants_block(start, end, pfn))
 		migrate.flags |= MIGRATE_VMA_SELECT_COMPOUND;
 
 	err = migrate_vma_setup(&migrate);
@@ -194,6 +215,7 @@ static int pagemap_batch_to_devmem(struct pagemap_to_devmem *m,
 	err = migrate.npages == (end - start) >> PAGE_SHIFT ? 0 : -EBUSY;
 	if (!err)
 		err = pagemap_move_collected(m, &migrate, pfn);
+	pagemap_block_unguard(b);
 	migrate_vma_finalize(&migrate);
 
 	return err;
@@ -261,17 +283,8 @@ static int pagemap_check_range(struct mm_struct *mm, unsigned long start,
 	return 0;
 }
 
-/* The slice runs from before the first page can be seen by a CPU fault. */
-static void pagemap_start_slice(struct drm_pagemap_devmem *devmem,
-				unsigned long timeslice_ms)
-{
-	devmem->timeslice_expiration = get_jiffies_64() +
-				       msecs_to_jiffies(timeslice_ms);
-}
-
 static int pagemap_do_to_devmem(struct pagemap_to_devmem *m,
-				unsigned long start, unsigned long end,
-				unsigned long timeslice_ms)
+				unsigned long start, unsigned long end)
 {
 	struct drm_pagemap_devmem *devmem = m->devmem;
 	int err;
@@ -280,7 +293,6 @@ static int pagemap_do_to_devmem(struct pagemap_to_devmem *m,
 	if (err)
 		return err;
 
-	pagemap_start_slice(devmem, timeslice_ms);
 	WRITE_ONCE(devmem->populating, true);
 	m->batch = pagemap_batch_get(devmem->dpagemap, PAGEMAP_POOL_POPULATE);
 	err = pagemap_range_to_devmem(m, start, end);
@@ -326,6 +338,7 @@ int drm_pagemap_migrate_to_devmem(struct drm_pagemap_devmem *devmem_allocation,
 	struct pagemap_to_devmem m = {
 		.devmem = devmem_allocation,
 		.move_ours = mdetails->can_migrate_same_pagemap,
+		.timeslice_ms = mdetails->timeslice_ms,
 	};
 	int err;
 
@@ -343,8 +356,7 @@ int drm_pagemap_migrate_to_devmem(struct drm_pagemap_devmem *devmem_allocation,
 	else
 		err = pagemap_check_range(mm, start, end, &m.vma);
 	if (!err)
-		err = pagemap_do_to_devmem(&m, start, end,
-					   mdetails->timeslice_ms);
+		err = pagemap_do_to_devmem(&m, start, end);
 
 	kvfree(m.pfn);
 	pagemap_zdd_put(m.zdd);

@@ -29,21 +29,24 @@ unsigned long pagemap_ram_dst(struct folio *folio)
 int pagemap_copy_to_ram(struct pagemap_batch *b,
 			const struct drm_pagemap_devmem *devmem)
 {
+	bool any = false;
 	unsigned long i;
 	int err;
 
-	pagemap_batch_for_each(b, i)
+	pagemap_batch_for_each(b, i) {
 		b->pages[i] = b->dst[i] ? pagemap_batch_src_page(b, i) : NULL;
-
-	pagemap_block_guard(b);
-	err = pagemap_dma_map(b, devmem->dev, DMA_FROM_DEVICE);
-	if (!err) {
-		err = devmem->ops->copy_to_ram(b->pages, b->addr, b->npages,
-					       NULL);
-		/* Bounce buffers reach the destination here. */
-		pagemap_dma_unmap(b);
+		any |= !!b->pages[i];
 	}
-	pagemap_block_unguard(b);
+	if (!any)
+		return 0;
+
+	err = pagemap_dma_map(b, devmem->dev, DMA_FROM_DEVICE);
+	if (err)
+		return err;
+
+	err = devmem->ops->copy_to_ram(b->pages, b->addr, b->npages, NULL);
+	/* Bounce buffers reach the destination here, before the commit. */
+	pagemap_dma_unmap(b);
 
 	return err;
 }

@@ -5,7 +5,7 @@
  * that slept inside it would block every eviction, split and migration of
  * that folio. A thread that will return to user mode sleeps there instead, by
  * task work, with nothing held, and faults again; the others sleep with as
- * little held as their caller allows. Nobody spins.
+ * little held as their caller allows.
  *
  * A thread waits for one slice a fault. It leaves a mark in a small table
  * when it goes to sleep, and takes it away when it comes back; a mark that
@@ -82,7 +82,7 @@ pagemap_wait_choose(unsigned int flags, bool user_task, bool waited)
 	if (user_task && (flags & FAULT_FLAG_USER))
 		return PAGEMAP_WAIT_RETURN;
 	if (flags & FAULT_FLAG_RETRY_NOWAIT)
-		return PAGEMAP_WAIT_NOT;
+		return PAGEMAP_WAIT_NOWAIT;
 	if (flags & FAULT_FLAG_ALLOW_RETRY)
 		return PAGEMAP_WAIT_RETRY;
 
@@ -101,8 +101,7 @@ EXPORT_SYMBOL_IF_KUNIT(pagemap_wait_choose);
  *
  * Return: true for khugepaged.
  */
-bool pagemap_fault_is_khugepaged(unsigned int flags,
-						  bool kthread_without_mm)
+bool pagemap_fault_is_khugepaged(unsigned int flags, bool kthread_without_mm)
 {
 	return kthread_without_mm && (flags & FAULT_FLAG_ALLOW_RETRY) &&
 	       !(flags & (FAULT_FLAG_KILLABLE | FAULT_FLAG_REMOTE |
@@ -130,6 +129,9 @@ static void pagemap_wait_work_fn(struct callback_head *head)
 	if (!(current->flags & PF_EXITING))
 		pagemap_sleep(work->dpagemap, work->until, work->ended,
 			      TASK_INTERRUPTIBLE);
+	/* Sent on by the end of another allocation's slice: wait once more. */
+	if (atomic_read(&work->dpagemap->priv->slice_ended) != work->ended)
+		pagemap_forget_wait();
 
 	drm_pagemap_put(work->dpagemap);
 	kfree(work);
@@ -138,7 +140,8 @@ static void pagemap_wait_work_fn(struct callback_head *head)
 }
 
 /* Sleep until @until on the way back to user mode. False: no memory. */
-static bool pagemap_queue_wait(struct drm_pagemap *dpagemap, u64 until)
+static bool pagemap_queue_wait(struct drm_pagemap *dpagemap, u64 until,
+			       int ended)
 {
 	struct pagemap_wait_work *work = kmalloc_obj(*work, GFP_NOWAIT);
 
@@ -148,7 +151,7 @@ static bool pagemap_queue_wait(struct drm_pagemap *dpagemap, u64 until)
 	init_task_work(&work->head, pagemap_wait_work_fn);
 	work->dpagemap = drm_pagemap_get(dpagemap);
 	work->until = until;
-	work->ended = atomic_read(&dpagemap->priv->slice_ended);
+	work->ended = ended;
 	atomic_inc(&pagemap_works);
 
 	if (task_work_add(current, &work->head, TWA_RESUME)) {
@@ -170,12 +173,12 @@ static bool pagemap_is_user_task(const struct vm_fault *vmf)
 
 /* Sleep in the fault, with the folio unlocked meanwhile. */
 static void pagemap_wait_here(struct vm_fault *vmf,
-			      struct drm_pagemap *dpagemap, u64 until)
+			      struct drm_pagemap *dpagemap, u64 until,
+			      int ended)
 {
 	unsigned int state = vmf->flags & FAULT_FLAG_INTERRUPTIBLE ?
 			     TASK_INTERRUPTIBLE : TASK_KILLABLE;
 	struct folio *folio = page_folio(vmf->page);
-	int ended = atomic_read(&dpagemap->priv->slice_ended);
 
 	folio_unlock(folio);
 	pagemap_sleep(dpagemap, until, ended, state);
@@ -194,9 +197,15 @@ static void pagemap_wait_here(struct vm_fault *vmf,
 vm_fault_t pagemap_wait_slice(struct vm_fault *vmf, struct drm_pagemap_zdd *zdd,
 			      bool *migrate)
 {
-	u64 until = READ_ONCE(zdd->devmem->timeslice_expiration);
 	struct drm_pagemap *dpagemap = zdd->dpagemap;
 	enum pagemap_wait how;
+	int ended;
+	u64 until;
+
+	ended = atomic_read(&dpagemap->priv->slice_ended);
+	/* Pairs with pagemap_end_slices(): an end after this wakes us. */
+	smp_rmb();
+	until = READ_ONCE(zdd->devmem->timeslice_expiration);
 
 	how = pagemap_wait_choose(vmf->flags, pagemap_is_user_task(vmf),
 				  pagemap_take_waited());
@@ -204,23 +213,24 @@ vm_fault_t pagemap_wait_slice(struct vm_fault *vmf, struct drm_pagemap_zdd *zdd,
 
 	if (how == PAGEMAP_WAIT_RETURN) {
 		pagemap_mark_waited();
-		if (pagemap_queue_wait(dpagemap, until))
+		if (pagemap_queue_wait(dpagemap, until, ended))
 			return 0;
 		how = vmf->flags & FAULT_FLAG_ALLOW_RETRY ? PAGEMAP_WAIT_RETRY :
 							    PAGEMAP_WAIT_LOCKED;
 	}
 
 	switch (how) {
-	case PAGEMAP_WAIT_NOT:
+	case PAGEMAP_WAIT_NOWAIT:
 		return VM_FAULT_RETRY;
 	case PAGEMAP_WAIT_RETRY:
 		release_fault_lock(vmf);
-		pagemap_wait_here(vmf, dpagemap, until);
+		pagemap_wait_here(vmf, dpagemap, until, ended);
 		return VM_FAULT_RETRY;
 	case PAGEMAP_WAIT_LOCKED:
 		pagemap_wait_here(vmf, dpagemap,
 				  min(until, get_jiffies_64() +
-				      msecs_to_jiffies(PAGEMAP_LOCKED_WAIT_MS)));
+				      msecs_to_jiffies(PAGEMAP_LOCKED_WAIT_MS)),
+				  ended);
 		break;
 	default:
 		break;
@@ -239,7 +249,8 @@ vm_fault_t pagemap_wait_slice(struct vm_fault *vmf, struct drm_pagemap_zdd *zdd,
 void pagemap_wait_raced(struct vm_fault *vmf, struct drm_pagemap *dpagemap)
 {
 	if ((vmf->flags & FAULT_FLAG_USER) && pagemap_is_user_task(vmf))
-		pagemap_queue_wait(dpagemap, get_jiffies_64() + 1);
+		pagemap_queue_wait(dpagemap, get_jiffies_64() + 1,
+				   atomic_read(&dpagemap->priv->slice_ended));
 }
 
 /**
@@ -252,6 +263,8 @@ void pagemap_end_slices(struct drm_pagemap *dpagemap)
 {
 	struct drm_pagemap_private *priv = dpagemap->priv;
 
+	/* After the change of an expiration; see pagemap_wait_slice(). */
+	smp_mb__before_atomic();
 	atomic_inc(&priv->slice_ended);
 	wake_up_all(&priv->slice_wait);
 }
@@ -260,10 +273,5 @@ void pagemap_end_slices(struct drm_pagemap *dpagemap)
 void pagemap_wait_exit(void)
 {
 	wait_event(pagemap_works_wait, !atomic_read(&pagemap_works));
-#ifdef CONFIG_TASKS_RCU
 	synchronize_rcu_tasks();
-#else
-	/* Not preemptible: who counted down has left before the next grace period. */
-	synchronize_rcu();
-#endif
 }

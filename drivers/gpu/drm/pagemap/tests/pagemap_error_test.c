@@ -186,7 +186,7 @@ static void missing_ops_test(struct kunit *test)
 						addr + PAGE_SIZE, current->mm, 0));
 }
 
-/* A range of which one page cannot move: nothing does. */
+/* Memory that is shared on purpose stays where it is. */
 static void shared_vma_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);

@@ -2,7 +2,9 @@
 /*
  * Real migrations of a real address space, against a mock device.
  */
+#include <linux/completion.h>
 #include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/mman.h>
 #include <linux/uaccess.h>
 
@@ -157,10 +159,10 @@ static void split_block_test(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(hole, PAGE_SIZE));
 	KUNIT_EXPECT_FALSE(test, chunk->released);
 
-	/* First touch behind the hole, then the rest. */
+	/* First touch in the middle, while all of it is still one folio. */
+	KUNIT_EXPECT_EQ(test, 0, pagemap_mock_touch(addr + 100 * PAGE_SIZE));
 	pagemap_mock_check(test, addr, 7 * PAGE_SIZE, SEED);
-	for (unsigned long a = hole + PAGE_SIZE; a < addr + PMD_SIZE; a += PAGE_SIZE)
-		KUNIT_ASSERT_EQ(test, 0, pagemap_mock_touch(a));
+	pagemap_mock_check_part(test, addr, 8 * PAGE_SIZE, PMD_SIZE, SEED);
 	KUNIT_EXPECT_TRUE(test, chunk->released);
 }
 
@@ -252,15 +254,50 @@ static void timeslice_test(struct kunit *test)
 						      addr + PMD_SIZE, slice_ms));
 	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
 	KUNIT_EXPECT_GE(test, jiffies_to_msecs(jiffies - before), slice_ms);
+}
 
-	/* An eviction ends it. */
+struct waiter {
+	struct mm_struct *mm;
+	unsigned long addr;
+	struct completion started, done;
+};
+
+static int waiter_thread(void *data)
+{
+	struct waiter *w = data;
+
+	kthread_use_mm(w->mm);
+	complete(&w->started);
+	pagemap_mock_touch(w->addr);
+	kthread_unuse_mm(w->mm);
+	complete(&w->done);
+
+	return 0;
+}
+
+/* A thread that waits for the end of a slice is sent on by an eviction. */
+static void timeslice_evict_test(struct kunit *test)
+{
+	static struct waiter w;
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	struct pagemap_mock_chunk *chunk;
+
+	init_completion(&w.started);
+	init_completion(&w.done);
 	chunk = pagemap_mock_chunk(test, mock, PMD_SIZE);
-	before = jiffies;
-	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, chunk, addr,
-						      addr + PMD_SIZE, 60000));
+	w.addr = pagemap_mock_mmap(test, PMD_SIZE, true);
+	w.mm = current->mm;
+	pagemap_mock_fill(test, w.addr, PMD_SIZE, SEED);
+	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, chunk, w.addr,
+						      w.addr + PMD_SIZE, 100000));
+
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kthread_run(waiter_thread, &w,
+						       "pagemap-waiter"));
+	wait_for_completion(&w.started);
+	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&w.done, HZ / 2));
 	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&chunk->devmem));
-	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
-	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - before), 30000u);
+	KUNIT_ASSERT_NE(test, 0ul, wait_for_completion_timeout(&w.done, 20 * HZ));
+	pagemap_mock_check(test, w.addr, PMD_SIZE, SEED);
 }
 
 static struct kunit_case migrate_cases[] = {
@@ -275,6 +312,7 @@ static struct kunit_case migrate_cases[] = {
 	KUNIT_CASE(half_there_test),
 	KUNIT_CASE(long_range_test),
 	KUNIT_CASE(timeslice_test),
+	KUNIT_CASE(timeslice_evict_test),
 	{}
 };
 

@@ -281,10 +281,12 @@ void pagemap_mock_fill(struct kunit *test, unsigned long addr,
 						  (u64 __user *)(addr + o)));
 }
 
-void pagemap_mock_check(struct kunit *test, unsigned long addr,
-			unsigned long size, unsigned int seed)
+/* Bytes @start to @end of what was filled at @addr. */
+void pagemap_mock_check_part(struct kunit *test, unsigned long addr,
+			     unsigned long start, unsigned long end,
+			     unsigned int seed)
 {
-	for (unsigned long o = 0; o < size; o += MOCK_STRIDE) {
+	for (unsigned long o = start; o < end; o += MOCK_STRIDE) {
 		u64 found = 0;
 
 		KUNIT_ASSERT_EQ_MSG(test, 0, get_user(found, (u64 __user *)(addr + o)),
@@ -292,6 +294,12 @@ void pagemap_mock_check(struct kunit *test, unsigned long addr,
 		KUNIT_ASSERT_EQ_MSG(test, found, mock_pattern(o, seed),
 				    "at offset %#lx", o);
 	}
+}
+
+void pagemap_mock_check(struct kunit *test, unsigned long addr,
+			unsigned long size, unsigned int seed)
+{
+	pagemap_mock_check_part(test, addr, 0, size, seed);
 }
 
 void pagemap_mock_check_zero(struct kunit *test, unsigned long addr,

@@ -64,6 +64,9 @@ void pagemap_mock_fill(struct kunit *test, unsigned long addr,
 		       unsigned long size, unsigned int seed);
 void pagemap_mock_check(struct kunit *test, unsigned long addr,
 			unsigned long size, unsigned int seed);
+void pagemap_mock_check_part(struct kunit *test, unsigned long addr,
+			     unsigned long start, unsigned long end,
+			     unsigned int seed);
 void pagemap_mock_check_zero(struct kunit *test, unsigned long addr,
 			     unsigned long size);
 

@@ -117,7 +117,7 @@ static const struct wait_case wait_cases[] = {
 	  false, PAGEMAP_WAIT_RETRY },
 	{ "copy_from_user", FAULT_FLAG_DEFAULT, true, false, PAGEMAP_WAIT_RETRY },
 	{ "nowait", FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT, false, false,
-	  PAGEMAP_WAIT_NOT },
+	  PAGEMAP_WAIT_NOWAIT },
 	{ "ptrace", FAULT_FLAG_REMOTE, false, false, PAGEMAP_WAIT_LOCKED },
 	{ "hmm_range_fault", FAULT_FLAG_REMOTE, true, false, PAGEMAP_WAIT_LOCKED },
 };
