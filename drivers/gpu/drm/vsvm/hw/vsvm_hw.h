@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The inside of the virtual GPU: what a transport needs to run it. Nothing in
+ * this directory knows of Linux beyond vsvm_hw_port.h, so the same files serve
+ * in the module, in a unit test and in a process of their own.
+ */
+#ifndef _VSVM_HW_H_
+#define _VSVM_HW_H_
+
+#include "vsvm_hw_abi.h"
+#include "vsvm_hw_port.h"
+
+struct vsvm_hw;
+
+/**
+ * struct vsvm_hw_host - what the hardware needs from where it runs
+ * @dma: pointer to the system memory at DMA address @addr. *@len holds the
+ *	bytes wanted, and on return those that the pointer is good for. NULL if
+ *	the address cannot be reached. Called from engine context, must not
+ *	allocate with direct reclaim.
+ * @irq: raise an interrupt. Called from engine context without hardware locks.
+ * @peer: VRAM of peer number @n, NULL if the link is down. May be NULL.
+ * @relax: called between slices of a long command; may sleep. May be NULL.
+ */
+struct vsvm_hw_host {
+	void *(*dma)(void *priv, __u64 addr, __u64 *len);
+	void (*irq)(void *priv, unsigned int vector);
+	struct vsvm_hw *(*peer)(void *priv, unsigned int n);
+	void (*relax)(void *priv);
+};
+
+/**
+ * struct vsvm_hw_config - what a device is made of
+ * @vram: backing store of the VRAM
+ * @vram_size: in bytes, a multiple of the 4 KiB page
+ * @shared: rings, zeroed by the caller
+ * @sanitize: poison free VRAM, and refuse engines access to it
+ */
+struct vsvm_hw_config {
+	void *vram;
+	__u64 vram_size;
+	struct vsvm_hw_shared *shared;
+	bool sanitize;
+};
+
+int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,
+		 const struct vsvm_hw_host *host, void *priv);
+void vsvm_hw_fini(struct vsvm_hw *hw);
+
+/*
+ * Do what is to be done on one engine, and return. Calls for different
+ * engines may run side by side; two for the same engine may not. Returns when
+ * the ring is empty or the engine waits for a replay.
+ */
+void vsvm_hw_run(struct vsvm_hw *hw, unsigned int engine);
+
+/*
+ * Make a run of @engine that is under way, or to come, return without taking
+ * another command and without finishing a long one. From any context. Lasts
+ * until vsvm_hw_reset().
+ */
+void vsvm_hw_stop(struct vsvm_hw *hw, unsigned int engine);
+
+/*
+ * Drop what @engine was doing, and a queue's TLB; its root stays. No run of
+ * @engine may be under way. The next one starts with the command at the ring's
+ * tail, from its beginning.
+ */
+void vsvm_hw_reset(struct vsvm_hw *hw, unsigned int engine);
+
+#endif /* _VSVM_HW_H_ */

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What carries rings, doorbells and interrupts between the driver and the
+ * hardware. The driver above knows nothing of who is at the other end: the
+ * local transport runs the hardware in workers of this kernel.
+ */
+#ifndef _VSVM_TRANSPORT_H_
+#define _VSVM_TRANSPORT_H_
+
+#include <linux/types.h>
+
+#include "hw/vsvm_hw_abi.h"
+
+struct device;
+struct vsvm_transport;
+
+/**
+ * struct vsvm_transport_ops - one kind of transport
+ * @doorbell: tell @engine that its ring changed. Any context, does not sleep,
+ *	orders all earlier stores to the shared region before it.
+ * @reset: stop @engine, drop what it was doing, and let it go on with the
+ *	ring's head, tail and generation as they are then. Sleeps until the
+ *	engine touches no memory any more.
+ * @alive: false when the hardware is gone for good
+ * @destroy: stop all engines and interrupts, then free. Sleeps.
+ */
+struct vsvm_transport_ops {
+	void (*doorbell)(struct vsvm_transport *t, unsigned int engine);
+	void (*reset)(struct vsvm_transport *t, unsigned int engine);
+	bool (*alive)(struct vsvm_transport *t);
+	void (*destroy)(struct vsvm_transport *t);
+};
+
+/**
+ * struct vsvm_transport - one device's connection
+ * @ops: the kind
+ * @shared: rings, initialised: magic, sizes, first slots
+ * @vram_size: bytes
+ * @irq: the driver's interrupt handler. May be called in any context, must
+ *	not sleep.
+ * @data: first argument of @irq
+ */
+struct vsvm_transport {
+	const struct vsvm_transport_ops *ops;
+	struct vsvm_hw_shared *shared;
+	u64 vram_size;
+	void (*irq)(void *data, unsigned int vector);
+	void *data;
+};
+
+struct vsvm_transport *
+vsvm_local_create(struct device *dev, u64 vram_size,
+		  void (*irq)(void *data, unsigned int vector), void *data);
+
+static inline void vsvm_transport_doorbell(struct vsvm_transport *t,
+					   unsigned int engine)
+{
+	t->ops->doorbell(t, engine);
+}
+
+#endif /* _VSVM_TRANSPORT_H_ */
