@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the user asked for at module load, as plain data: no device, no lock.
+ */
+#ifndef _VSVM_CONFIG_H_
+#define _VSVM_CONFIG_H_
+
+#include <linux/types.h>
+
+#define VSVM_MAX_DEVICES	8
+/* VRAM comes in pieces that a large page fits. */
+#define VSVM_VRAM_STEP_MB	2
+#define VSVM_MAX_TIMEOUT_MS	(3600 * 1000)
+#define VSVM_MAX_TIMESLICE_MS	1000
+
+/**
+ * struct vsvm_config - settings of the driver
+ * @devices: number of virtual GPUs, 1 to VSVM_MAX_DEVICES
+ * @vram_mb: VRAM of each in MiB, a multiple of VSVM_VRAM_STEP_MB
+ * @timeout_ms: how long a job may go without progress, 1 ms to an hour
+ * @timeslice_ms: how long migrated memory stays in VRAM at least, 0 to 1 s
+ */
+struct vsvm_config {
+	unsigned int devices;
+	unsigned long vram_mb;
+	unsigned int timeout_ms;
+	unsigned int timeslice_ms;
+};
+
+bool vsvm_config_devices_valid(const struct vsvm_config *config);
+bool vsvm_config_vram_valid(const struct vsvm_config *config);
+bool vsvm_config_vram_fits(const struct vsvm_config *config, u64 ram_bytes);
+bool vsvm_config_times_valid(const struct vsvm_config *config);
+u64 vsvm_config_vram_bytes(const struct vsvm_config *config);
+int vsvm_config_check(const struct vsvm_config *config, u64 ram_bytes,
+		      const char **reason);
+
+#endif /* _VSVM_CONFIG_H_ */

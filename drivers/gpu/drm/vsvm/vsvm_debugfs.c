@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * What the driver shows of itself: counters, page tables, the map of VRAM, a switch to empty
+ * it, and the usage of each client in the DRM's standard format.
+ */
+#include <drm/drm_debugfs.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_print.h>
+#include <drm/ttm/ttm_placement.h>
+#include <drm/ttm/ttm_resource.h>
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+
+#include "vsvm_bo.h"
+#include "vsvm_vm.h"
+
+#define VSVM_EVICT_TRIES	100
+
+static const char * const vsvm_stat_name[VSVM_NUM_STATS] = {
+	[VSVM_STAT_GPU_FAULTS] = "gpu_faults",
+	[VSVM_STAT_GPU_FAULTS_MERGED] = "gpu_faults_merged",
+	[VSVM_STAT_GPU_FAULTS_FAILED] = "gpu_faults_failed",
+	[VSVM_STAT_CPU_FAULTS] = "cpu_faults",
+	[VSVM_STAT_TO_VRAM_BYTES] = "to_vram_bytes",
+	[VSVM_STAT_TO_VRAM_NS] = "to_vram_ns",
+	[VSVM_STAT_TO_RAM_BYTES] = "to_ram_bytes",
+	[VSVM_STAT_TO_RAM_NS] = "to_ram_ns",
+	[VSVM_STAT_CLEARED_BYTES] = "cleared_bytes",
+	[VSVM_STAT_EVICTIONS] = "evictions",
+	[VSVM_STAT_INVALIDATIONS] = "invalidations",
+	[VSVM_STAT_TLB_FLUSHES] = "tlb_flushes",
+	[VSVM_STAT_JOBS] = "jobs",
+	[VSVM_STAT_JOBS_FAILED] = "jobs_failed",
+};
+
+static int vsvm_stats_show(struct seq_file *m, void *data)
+{
+	struct drm_debugfs_entry *entry = m->private;
+	struct vsvm_device *vdev = to_vsvm(entry->dev);
+	unsigned int i;
+
+	for (i = 0; i < VSVM_NUM_STATS; i++)
+		seq_printf(m, "%s: %llu\n", vsvm_stat_name[i],
+			   vsvm_stat_read(vdev, i));
+	seq_printf(m, "svm_bytes: %lld\n", atomic64_read(&vdev->svm_bytes));
+	return 0;
+}
+
+static void vsvm_ranges_show(struct seq_file *m, struct vsvm_vm *vm)
+{
+	struct drm_gpusvm_notifier *notifier;
+
+	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
+		struct drm_gpusvm_range *base = NULL;
+
+		drm_gpusvm_for_each_range(base, notifier, 0, ULONG_MAX) {
+			struct vsvm_range *range = to_vsvm_range(base);
+
+			seq_printf(m, "  range %#lx-%#lx%s%s%s%s\n",
+				   drm_gpusvm_range_start(base),
+				   drm_gpusvm_range_end(base),
+				   range->mapped ? " mapped" : "",
+				   range->writable ? " writable" : "",
+				   range->pt && range->pt->level ? " large" : "",
+				   range->pages.flags.has_devmem_pages ?
+				   " vram" : "");
+		}
+	}
+}
+
+static void vsvm_table_show(struct seq_file *m, const struct vsvm_pt *pt)
+{
+	unsigned int i;
+
+	seq_printf(m, "  table level %u at %#llx for %#llx: %u users\n",
+		   pt->level, pt->offset, pt->va, pt->users);
+	for (i = 0; pt->level && i < VSVM_PT_ENTRIES; i++) {
+		if (pt->child[i])
+			vsvm_table_show(m, pt->child[i]);
+	}
+}
+
+static int vsvm_page_tables_show(struct seq_file *m, void *data)
+{
+	struct drm_debugfs_entry *entry = m->private;
+	struct vsvm_vm *vms[VSVM_HW_NUM_QUEUES];
+	unsigned int num, i;
+
+	num = vsvm_vm_collect(to_vsvm(entry->dev), vms, ARRAY_SIZE(vms));
+	for (i = 0; i < num; i++) {
+		struct vsvm_vm *vm = vms[i];
+
+		scoped_guard(mutex, &vm->lock) {
+			seq_printf(m, "vm %u queue %d\n", vm->id, vm->queue);
+			if (!vm->closed) {
+				vsvm_table_show(m, vm->root);
+				vsvm_ranges_show(m, vm);
+			}
+		}
+		vsvm_vm_put(vm);
+	}
+	return 0;
+}
+
+/*
+ * The removal of this file waits for who is in here, so no drm_dev_enter() of
+ * its own is needed, and what is done in here must end by itself.
+ */
+static ssize_t vsvm_evict_write(struct file *file, const char __user *user,
+				size_t size, loff_t *pos)
+{
+	struct vsvm_device *vdev = file->private_data;
+	bool evict;
+	int err;
+
+	err = kstrtobool_from_user(user, size, &evict);
+	if (!err && evict)
+		err = vsvm_vram_evict_all(vdev, VSVM_EVICT_TRIES);
+	return err ?: size;
+}
+
+static const struct debugfs_short_fops vsvm_evict_fops = {
+	.write = vsvm_evict_write,
+};
+
+/* Pulls the plug of an engine in the middle of what it does. */
+static ssize_t vsvm_reset_write(struct file *file, const char __user *user,
+				size_t size, loff_t *pos)
+{
+	struct vsvm_device *vdev = file->private_data;
+	unsigned int engine;
+	int err;
+
+	err = kstrtouint_from_user(user, size, 0, &engine);
+	if (!err && engine >= VSVM_HW_NUM_ENGINES)
+		err = -EINVAL;
+	if (err)
+		return err;
+	vsvm_ring_reset(&vdev->ring[engine], -EIO);
+	return size;
+}
+
+static const struct debugfs_short_fops vsvm_reset_fops = {
+	.write = vsvm_reset_write,
+};
+
+/**
+ * vsvm_debugfs_init - make the files
+ * @minor: primary minor
+ */
+void vsvm_debugfs_init(struct drm_minor *minor)
+{
+	struct vsvm_device *vdev = to_vsvm(minor->dev);
+	struct dentry *root = minor->dev->debugfs_root;
+
+	drm_debugfs_add_file(minor->dev, "svm_stats", vsvm_stats_show, NULL);
+	drm_debugfs_add_file(minor->dev, "page_tables", vsvm_page_tables_show,
+			     NULL);
+	debugfs_create_file("evict", 0200, root, vdev, &vsvm_evict_fops);
+	debugfs_create_file("reset", 0200, root, vdev, &vsvm_reset_fops);
+	ttm_resource_manager_create_debugfs(ttm_manager_type(&vdev->ttm,
+							     TTM_PL_VRAM),
+					    root, "vram_mm");
+}
+
+/**
+ * vsvm_show_fdinfo - usage by one client
+ * @p: where to
+ * @file: the client
+ */
+void vsvm_show_fdinfo(struct drm_printer *p, struct drm_file *file)
+{
+	struct vsvm_file *vfile = file->driver_priv;
+	unsigned long id;
+	struct vsvm_vm *vm;
+	u64 ns = 0, bytes = 0;
+
+	xa_lock(&vfile->vms);
+	xa_for_each(&vfile->vms, id, vm) {
+		ns += atomic64_read(&vm->busy_ns);
+		bytes += atomic64_read(&vm->usage->bytes);
+	}
+	xa_unlock(&vfile->vms);
+	drm_printf(p, "drm-engine-compute:\t%llu ns\n", ns);
+	drm_fdinfo_print_size(p, "drm", "total", "vram", bytes);
+	drm_fdinfo_print_size(p, "drm", "resident", "vram", bytes);
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Module, devices, and the order in which a device comes and goes.
+ *
+ * Probe registers the undoing of each step right after it; nothing has to be
+ * unwound by hand. Removal adds what cannot wait for that: no new work, end the
+ * jobs, bring all memory home. Only then may the struct pages of VRAM go, which
+ * would otherwise wait for ever for the last of them.
+ */
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_ioctl.h>
+#include <drm/drm_managed.h>
+#include <drm/drm_print.h>
+#include <linux/dma-mapping.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/platform_device.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "vsvm_drv.h"
+#include "vsvm_vm.h"
+
+/* Passes of eviction between two complaints of a removal that takes long. */
+#define VSVM_REMOVE_TRIES	200
+
+static struct vsvm_config vsvm_config = {
+	.devices = 1,
+	.vram_mb = 256,
+	.timeout_ms = 10000,
+};
+
+module_param_named(devices, vsvm_config.devices, uint, 0444);
+MODULE_PARM_DESC(devices, "Number of virtual GPUs, 1 to 8 [1]");
+module_param_named(vram_mb, vsvm_config.vram_mb, ulong, 0444);
+MODULE_PARM_DESC(vram_mb, "VRAM of each in MiB, even [256]");
+module_param_named(timeout_ms, vsvm_config.timeout_ms, uint, 0444);
+MODULE_PARM_DESC(timeout_ms, "Time that a job may go without progress, in ms [10000]");
+module_param_named(timeslice_ms, vsvm_config.timeslice_ms, uint, 0444);
+MODULE_PARM_DESC(timeslice_ms, "Time that migrated memory stays in VRAM at least, in ms, 0 to 1000 [0]");
+
+static DEFINE_IDA(vsvm_ids);
+static struct platform_device *vsvm_platform[VSVM_MAX_DEVICES];
+/* Why the last probe failed: the driver core keeps it to itself. */
+static int vsvm_probe_error;
+
+static int vsvm_open(struct drm_device *drm, struct drm_file *file)
+{
+	struct vsvm_file *vfile = kzalloc_obj(*vfile);
+
+	if (!vfile)
+		return -ENOMEM;
+	xa_init_flags(&vfile->vms, XA_FLAGS_ALLOC1);
+	file->driver_priv = vfile;
+	return 0;
+}
+
+static void vsvm_postclose(struct drm_device *drm, struct drm_file *file)
+{
+	struct vsvm_file *vfile = file->driver_priv;
+	unsigned long id;
+	struct vsvm_vm *vm;
+
+	xa_for_each(&vfile->vms, id, vm) {
+		vsvm_vm_close(vm);
+		vsvm_vm_put(vm);
+	}
+	xa_destroy(&vfile->vms);
+	kfree(vfile);
+}
+
+static const struct drm_ioctl_desc vsvm_ioctls[] = {
+	DRM_IOCTL_DEF_DRV(VSVM_QUERY, vsvm_query_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_VM_CREATE, vsvm_vm_create_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_VM_DESTROY, vsvm_vm_destroy_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_EXEC, vsvm_exec_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_PREFETCH, vsvm_prefetch_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_RESIDENCY, vsvm_residency_ioctl, DRM_RENDER_ALLOW),
+};
+
+static const struct file_operations vsvm_fops = {
+	.owner = THIS_MODULE,
+	DRM_GEM_FOPS,
+	.show_fdinfo = drm_show_fdinfo,
+};
+
+static const struct drm_driver vsvm_driver = {
+	.driver_features = DRIVER_GEM | DRIVER_RENDER | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE,
+	.open = vsvm_open,
+	.postclose = vsvm_postclose,
+	.show_fdinfo = vsvm_show_fdinfo,
+	.debugfs_init = vsvm_debugfs_init,
+	.ioctls = vsvm_ioctls,
+	.num_ioctls = ARRAY_SIZE(vsvm_ioctls),
+	.fops = &vsvm_fops,
+	.name = VSVM_NAME,
+	.desc = "Virtual GPU with shared virtual memory",
+	.major = 1,
+	.minor = 0,
+};
+
+static void vsvm_irq(void *data, unsigned int vector)
+{
+	struct vsvm_device *vdev = data;
+	unsigned int i;
+
+	switch (vector) {
+	case VSVM_HW_VEC_PAGING:
+	case VSVM_HW_VEC_TO_VRAM:
+	case VSVM_HW_VEC_FROM_VRAM:
+		vsvm_ring_irq(&vdev->ring[vector]);
+		break;
+	case VSVM_HW_VEC_COMPUTE:
+		for (i = 0; i < VSVM_HW_NUM_QUEUES; i++) {
+			struct vsvm_ring *ring = &vdev->ring[VSVM_HW_QUEUE0 + i];
+
+			if (!vsvm_ring_idle(ring))
+				vsvm_ring_irq(ring);
+		}
+		break;
+	case VSVM_HW_VEC_FAULT:
+		vsvm_fault_irq(vdev);
+		break;
+	}
+}
+
+static void vsvm_id_fini(struct drm_device *drm, void *unused)
+{
+	struct vsvm_device *vdev = to_vsvm(drm);
+
+	ida_destroy(&vdev->queue_ida);
+	mutex_destroy(&vdev->vm_lock);
+	mutex_destroy(&vdev->reset_lock);
+	ida_free(&vsvm_ids, vdev->id);
+}
+
+/* Tell lockdep at once what reclaim may lead to. */
+static void vsvm_prime_lockdep(struct vsvm_device *vdev)
+{
+	if (!IS_ENABLED(CONFIG_LOCKDEP))
+		return;
+	fs_reclaim_acquire(GFP_KERNEL);
+	might_lock(&vdev->reset_lock);
+	fs_reclaim_release(GFP_KERNEL);
+}
+
+static int vsvm_device_init(struct vsvm_device *vdev)
+{
+	int id;
+
+	vdev->config = vsvm_config;
+	mutex_init(&vdev->reset_lock);
+	mutex_init(&vdev->vm_lock);
+	spin_lock_init(&vdev->fault_lock);
+	INIT_LIST_HEAD(&vdev->vms);
+	ida_init(&vdev->queue_ida);
+	INIT_WORK(&vdev->fault_work, vsvm_fault_drain);
+	vsvm_prime_lockdep(vdev);
+	id = ida_alloc(&vsvm_ids, GFP_KERNEL);
+	if (id < 0)
+		return id;
+	vdev->id = id;
+	return drmm_add_action_or_reset(&vdev->drm, vsvm_id_fini, NULL);
+}
+
+static int vsvm_workqueues_init(struct vsvm_device *vdev)
+{
+	struct device *dev = vdev->drm.dev;
+
+	vdev->svm_wq = devm_alloc_workqueue(dev, "vsvm-svm", WQ_UNBOUND, 0);
+	if (!vdev->svm_wq)
+		return -ENOMEM;
+	vdev->timeout_wq = devm_alloc_ordered_workqueue(dev, "vsvm-timeout",
+							WQ_MEM_RECLAIM);
+	return vdev->timeout_wq ? 0 : -ENOMEM;
+}
+
+static void vsvm_hw_down(void *data)
+{
+	struct vsvm_device *vdev = data;
+
+	vsvm_rings_kill(vdev);
+	cancel_work_sync(&vdev->fault_work);
+	vdev->hw->ops->destroy(vdev->hw);
+}
+
+static int vsvm_hw_up(struct vsvm_device *vdev)
+{
+	u64 size = vsvm_config_vram_bytes(&vdev->config);
+	struct vsvm_transport *hw;
+	int err;
+
+	hw = vsvm_local_create(vdev->drm.dev, size, vsvm_irq, vdev);
+	if (IS_ERR(hw))
+		return PTR_ERR(hw);
+	vdev->hw = hw;
+	err = vsvm_rings_init(vdev);
+	if (err) {
+		hw->ops->destroy(hw);
+		return err;
+	}
+	return devm_add_action_or_reset(vdev->drm.dev, vsvm_hw_down, vdev);
+}
+
+static int vsvm_check_config(struct device *dev)
+{
+	const char *reason;
+	int err;
+
+	err = vsvm_config_check(&vsvm_config, PFN_PHYS(totalram_pages()),
+				&reason);
+	if (err && dev)
+		dev_err(dev, "%s\n", reason);
+	else if (err)
+		pr_err(VSVM_NAME ": %s\n", reason);
+	return err;
+}
+
+static int vsvm_probe_device(struct device *dev)
+{
+	struct vsvm_device *vdev;
+	int err;
+
+	err = vsvm_check_config(dev);
+	if (err)
+		return err;
+	/* A smaller mask would make DMA go through copies, silently. */
+	err = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	if (err)
+		return dev_err_probe(dev, err, "no DMA of 64 bits\n");
+	vdev = devm_drm_dev_alloc(dev, &vsvm_driver, struct vsvm_device, drm);
+	if (IS_ERR(vdev))
+		return PTR_ERR(vdev);
+	dev_set_drvdata(dev, vdev);
+	err = vsvm_device_init(vdev);
+	if (err)
+		return err;
+	err = vsvm_workqueues_init(vdev);
+	if (err)
+		return err;
+	err = vsvm_hw_up(vdev);
+	if (err)
+		return dev_err_probe(dev, err, "no hardware\n");
+	err = vsvm_vram_init(vdev);
+	if (err)
+		return dev_err_probe(dev, err, "no VRAM\n");
+	return drm_dev_register(&vdev->drm, 0);
+}
+
+/**
+ * vsvm_probe - bind a device
+ * @dev: whose DMA the virtual GPU does
+ *
+ * Return: 0; -EINVAL or -ENOMEM for settings that do not fit; or an error.
+ */
+int vsvm_probe(struct device *dev)
+{
+	int err = vsvm_probe_device(dev);
+
+	vsvm_probe_error = err;
+	return err;
+}
+
+/**
+ * vsvm_remove - unbind a device
+ * @dev: device
+ *
+ * Returns when all memory of processes is home. There is no other way: struct
+ * pages that are in use cannot go. Open files stay, and get -ENODEV.
+ */
+void vsvm_remove(struct device *dev)
+{
+	struct vsvm_device *vdev = dev_get_drvdata(dev);
+
+	drm_dev_unplug(&vdev->drm);
+	vsvm_vm_close_all(vdev);
+	while (vsvm_vram_evict_all(vdev, VSVM_REMOVE_TRIES) ||
+	       atomic64_read(&vdev->svm_bytes))
+		drm_warn(&vdev->drm, "%lld bytes of VRAM still in use\n",
+			 atomic64_read(&vdev->svm_bytes));
+}
+
+static int vsvm_platform_probe(struct platform_device *pdev)
+{
+	return vsvm_probe(&pdev->dev);
+}
+
+static void vsvm_platform_remove(struct platform_device *pdev)
+{
+	vsvm_remove(&pdev->dev);
+}
+
+static struct platform_driver vsvm_platform_driver = {
+	.probe = vsvm_platform_probe,
+	.remove = vsvm_platform_remove,
+	.driver = {
+		.name = VSVM_NAME,
+		.probe_type = PROBE_FORCE_SYNCHRONOUS,
+	},
+};
+
+static void vsvm_devices_destroy(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < VSVM_MAX_DEVICES; i++)
+		platform_device_unregister(vsvm_platform[i]);
+}
+
+static int vsvm_devices_create(void)
+{
+	const struct platform_device_info info = {
+		.name = VSVM_NAME,
+		.id = PLATFORM_DEVID_AUTO,
+		.dma_mask = DMA_BIT_MASK(64),
+	};
+	struct platform_device *pdev;
+	unsigned int i;
+
+	for (i = 0; i < vsvm_config.devices; i++) {
+		vsvm_probe_error = 0;
+		pdev = platform_device_register_full(&info);
+		if (IS_ERR(pdev))
+			return PTR_ERR(pdev);
+		vsvm_platform[i] = pdev;
+		if (vsvm_probe_error)
+			return vsvm_probe_error;
+	}
+	return 0;
+}
+
+static int __init vsvm_init(void)
+{
+	int err;
+
+	err = vsvm_check_config(NULL);
+	if (err)
+		return err;
+	vsvm_migrate_module_init();
+	err = platform_driver_register(&vsvm_platform_driver);
+	if (err)
+		return err;
+	err = vsvm_pci_register();
+	if (err)
+		goto err_platform;
+	err = vsvm_devices_create();
+	if (err)
+		goto err_devices;
+	return 0;
+
+err_devices:
+	vsvm_devices_destroy();
+	vsvm_pci_unregister();
+err_platform:
+	platform_driver_unregister(&vsvm_platform_driver);
+	return err;
+}
+
+static void __exit vsvm_exit(void)
+{
+	vsvm_devices_destroy();
+	vsvm_pci_unregister();
+	platform_driver_unregister(&vsvm_platform_driver);
+	/* Fences are freed, and names of them read, under RCU. */
+	rcu_barrier();
+}
+
+module_init(vsvm_init);
+module_exit(vsvm_exit);
+
+MODULE_DESCRIPTION("Virtual GPU with shared virtual memory");
+MODULE_LICENSE("Dual MIT/GPL");

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The reference GPU's driver: what its files share.
+ *
+ *	vsvm_drv: module, probe and remove	vsvm_ioctl	vsvm_exec
+ *		|				    |		    |
+ *	     vsvm_vm ------- vsvm_svm ------- vsvm_place    vsvm_sched
+ *	     |	   |		|		    |		    |
+ *	vsvm_pt  vsvm_fault	|	      vsvm_migrate	    |
+ *	     |			|		    |		    |
+ *	     |		   (drm_gpusvm)	  vsvm_bo, vsvm_vram	    |
+ *	     +----------------- vsvm_ring ----------+---------------+
+ *				    | vsvm_transport.h
+ *				 hardware
+ *
+ * Locks, outermost first:
+ *
+ *	vsvm_vm.close_lock	ends an address space, once
+ *	vsvm_vm.submit_lock	order of arm and push; nothing below but the
+ *				scheduler's own locks
+ *	vsvm_vm.lock		SVM ranges, page tables, staging area
+ *	mmap_lock
+ *	vsvm_device.vm_lock	the list of address spaces; nothing below
+ *	dma_resv		of a BO; TTM only tries those of others
+ *	(fs_reclaim)		nothing below may allocate with reclaim
+ *	drm_gpusvm.notifier_lock	read: map and look; write: invalidate
+ *	vsvm_device.reset_lock
+ *	vsvm_ring.lock, vsvm_device.fault_lock, vsvm_vm.gc_lock	spinlocks
+ *
+ * An invalidation holds notifier_lock for write and waits for the paging
+ * engine, which waits for nothing of this driver. A fence of a job may wait for
+ * a fault to be served, and so for all of the above: nothing above waits for
+ * one, except where it has cancelled the job before.
+ */
+#ifndef _VSVM_DRV_H_
+#define _VSVM_DRV_H_
+
+#include <drm/drm_device.h>
+#include <drm/drm_pagemap.h>
+#include <drm/drm_pagemap_util.h>
+#include <drm/ttm/ttm_device.h>
+#include <drm/vsvm_drm.h>
+#include <linux/atomic.h>
+#include <linux/idr.h>
+#include <linux/list.h>
+#include <linux/llist.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "vsvm_config.h"
+#include "vsvm_ring.h"
+#include "vsvm_transport.h"
+
+struct drm_file;
+struct vsvm_vm;
+
+#define VSVM_NAME	"vsvm"
+
+/* Interconnect of a drm_pagemap_addr that is VRAM of the device that asks. */
+#define VSVM_INTERCONNECT_VRAM	DRM_INTERCONNECT_DRIVER
+
+#define VSVM_NO_ROOT		(~0ull)
+
+/* Members of struct drm_vsvm_stats, in their order. */
+enum vsvm_stat {
+	VSVM_STAT_GPU_FAULTS,
+	VSVM_STAT_GPU_FAULTS_MERGED,
+	VSVM_STAT_GPU_FAULTS_FAILED,
+	VSVM_STAT_CPU_FAULTS,
+	VSVM_STAT_TO_VRAM_BYTES,
+	VSVM_STAT_TO_VRAM_NS,
+	VSVM_STAT_TO_RAM_BYTES,
+	VSVM_STAT_TO_RAM_NS,
+	VSVM_STAT_CLEARED_BYTES,
+	VSVM_STAT_EVICTIONS,
+	VSVM_STAT_INVALIDATIONS,
+	VSVM_STAT_TLB_FLUSHES,
+	VSVM_STAT_JOBS,
+	VSVM_STAT_JOBS_FAILED,
+	VSVM_NUM_STATS,
+};
+
+/**
+ * struct vsvm_device - one virtual GPU
+ * @drm: base
+ * @config: settings, constant
+ * @id: number among the driver's devices
+ * @hw: connection to the hardware, from probe until after the last page of
+ *	VRAM is home
+ * @ring: the driver's side of every engine
+ * @reset_lock: one reset at a time
+ * @epoch: counts resets of the paging engine
+ * @ttm: memory manager of VRAM
+ * @svm_bytes: VRAM that backs SVM allocations now
+ * @pagemap: struct pages of VRAM
+ * @peer: in the driver's list of devices that share an owner cookie
+ * @cache: holds the drm_pagemap while nobody uses it
+ * @release_list: BOs whose last page went home, to be put by @release_work
+ * @release_work: puts BOs that were released in atomic context
+ * @release_wq: for @release_work
+ * @svm_wq: serves faults and collects garbage; unbound, so that address spaces
+ *	do not wait for each other
+ * @timeout_wq: handles hung jobs, one after the other
+ * @fault_work: drains the fault FIFO
+ * @fault_overflow: records that the hardware said it had dropped
+ * @fault_lock: protects @queue_vm and what it points to while faults are handed
+ *	out
+ * @queue_vm: whose compute queue it is
+ * @queue_ida: compute queues in use
+ * @vm_lock: protects @vms
+ * @vms: address spaces that are not closed
+ * @stats: counters, by enum vsvm_stat
+ */
+struct vsvm_device {
+	struct drm_device drm;
+	struct vsvm_config config;
+	unsigned int id;
+
+	struct vsvm_transport *hw;
+	struct vsvm_ring ring[VSVM_HW_NUM_ENGINES];
+	/* One reset at a time. */
+	struct mutex reset_lock;
+	u32 epoch;
+
+	struct ttm_device ttm;
+	atomic64_t svm_bytes;
+	struct dev_pagemap pagemap;
+	struct drm_pagemap_peer peer;
+	struct drm_pagemap_cache *cache;
+
+	struct llist_head release_list;
+	struct work_struct release_work;
+	struct workqueue_struct *release_wq;
+	struct workqueue_struct *svm_wq;
+	struct workqueue_struct *timeout_wq;
+
+	struct work_struct fault_work;
+	u32 fault_overflow;
+	/* Whose queue it is. */
+	spinlock_t fault_lock;
+	struct vsvm_vm *queue_vm[VSVM_HW_NUM_QUEUES];
+	struct ida queue_ida;
+
+	/* The list. */
+	struct mutex vm_lock;
+	struct list_head vms;
+
+	atomic64_t stats[VSVM_NUM_STATS];
+};
+
+/* An open file. */
+struct vsvm_file {
+	struct xarray vms;
+};
+
+static inline struct vsvm_device *to_vsvm(struct drm_device *drm)
+{
+	return container_of(drm, struct vsvm_device, drm);
+}
+
+static inline void vsvm_stat_add(struct vsvm_device *vdev, enum vsvm_stat stat,
+				 u64 value)
+{
+	atomic64_add(value, &vdev->stats[stat]);
+}
+
+static inline u64 vsvm_stat_read(struct vsvm_device *vdev, enum vsvm_stat stat)
+{
+	return atomic64_read(&vdev->stats[stat]);
+}
+
+/* vsvm_drv.c */
+int vsvm_probe(struct device *dev);
+void vsvm_remove(struct device *dev);
+
+/* vsvm_pci.c */
+#if IS_ENABLED(CONFIG_PCI)
+int vsvm_pci_register(void);
+void vsvm_pci_unregister(void);
+#else
+static inline int vsvm_pci_register(void)
+{
+	return 0;
+}
+
+static inline void vsvm_pci_unregister(void)
+{
+}
+#endif
+
+/* vsvm_vram.c */
+int vsvm_vram_init(struct vsvm_device *vdev);
+int vsvm_vram_evict_all(struct vsvm_device *vdev, unsigned int tries);
+u64 vsvm_vram_used(struct vsvm_device *vdev);
+void vsvm_vram_flush(struct vsvm_device *vdev);
+
+/* vsvm_migrate.c */
+void vsvm_migrate_module_init(void);
+const struct dev_pagemap_ops *vsvm_dev_pagemap_ops(void);
+struct drm_pagemap *vsvm_pagemap_get(struct vsvm_device *vdev);
+
+/* vsvm_fault.c */
+void vsvm_fault_drain(struct work_struct *work);
+void vsvm_fault_irq(struct vsvm_device *vdev);
+
+/* vsvm_ioctl.c, vsvm_exec.c */
+int vsvm_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+int vsvm_vm_create_ioctl(struct drm_device *drm, void *data,
+			 struct drm_file *file);
+int vsvm_vm_destroy_ioctl(struct drm_device *drm, void *data,
+			  struct drm_file *file);
+int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
+			struct drm_file *file);
+int vsvm_residency_ioctl(struct drm_device *drm, void *data,
+			 struct drm_file *file);
+int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* vsvm_debugfs.c */
+void vsvm_debugfs_init(struct drm_minor *minor);
+void vsvm_show_fdinfo(struct drm_printer *p, struct drm_file *file);
+
+#endif /* _VSVM_DRV_H_ */

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * DRM_IOCTL_VSVM_EXEC: from what the user wrote to a job in the queue.
+ *
+ * Everything that can be wrong is found before the job is armed; from then on
+ * there is no way back.
+ */
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_syncobj.h>
+#include <linux/dma-fence-chain.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vsvm_sched.h"
+#include "vsvm_vm.h"
+
+/* What a kernel does with an operand of so many elements or bytes. */
+struct vsvm_op {
+	u32 hw_op;
+	u8 dst_size;		/* bytes of an element; 0: see dst_bytes */
+	u8 src_size;
+	u16 dst_bytes;		/* size of a result that does not depend on count */
+	u8 dst_align;
+	u8 src_align;
+};
+
+static const struct vsvm_op vsvm_ops[] = {
+	[DRM_VSVM_OP_FILL] = { VSVM_HW_K_FILL, 1, 0, 0, 1, 1 },
+	[DRM_VSVM_OP_COPY] = { VSVM_HW_K_COPY, 1, 1, 0, 1, 1 },
+	[DRM_VSVM_OP_ADD] = { VSVM_HW_K_ADD, 1, 1, 0, 1, 1 },
+	[DRM_VSVM_OP_SAXPY] = { VSVM_HW_K_SAXPY, 4, 4, 0, 4, 4 },
+	[DRM_VSVM_OP_HISTOGRAM] = { VSVM_HW_K_HISTOGRAM, 0, 1, 256 * 8, 8, 1 },
+	[DRM_VSVM_OP_SUM] = { VSVM_HW_K_SUM, 0, 1, 8, 8, 1 },
+	[DRM_VSVM_OP_CHASE] = { VSVM_HW_K_CHASE, 0, 0, 16, 8, 8 },
+};
+
+/* [@addr, @addr + @count * @size) lies in an address space of @limit bytes. */
+static bool vsvm_operand_valid(u64 addr, u64 count, u64 size, u64 align,
+			       u64 limit)
+{
+	u64 bytes, end;
+
+	return !check_mul_overflow(count, size, &bytes) &&
+	       !check_add_overflow(addr, bytes, &end) && end <= limit &&
+	       IS_ALIGNED(addr, align);
+}
+
+static bool vsvm_kernel_overlaps(const struct drm_vsvm_kernel *kernel)
+{
+	return kernel->src != kernel->dst &&
+	       kernel->src < kernel->dst + kernel->count &&
+	       kernel->dst < kernel->src + kernel->count;
+}
+
+static bool vsvm_kernel_valid(const struct drm_vsvm_kernel *kernel, u64 limit)
+{
+	const struct vsvm_op *op;
+	u64 dst_bytes;
+
+	if (kernel->op >= ARRAY_SIZE(vsvm_ops) || kernel->pad)
+		return false;
+	op = &vsvm_ops[kernel->op];
+	dst_bytes = op->dst_size ? kernel->count : op->dst_bytes;
+	if (!vsvm_operand_valid(kernel->dst, dst_bytes, op->dst_size ?: 1,
+				op->dst_align, limit) ||
+	    !vsvm_operand_valid(kernel->src, kernel->count, op->src_size,
+				op->src_align, limit))
+		return false;
+	switch (kernel->op) {
+	case DRM_VSVM_OP_FILL:
+		return !kernel->src;
+	case DRM_VSVM_OP_COPY:
+		return !vsvm_kernel_overlaps(kernel);
+	case DRM_VSVM_OP_CHASE:
+		/* The offset of the value in a node. */
+		return IS_ALIGNED(kernel->arg, 8) && kernel->arg < limit;
+	default:
+		return true;
+	}
+}
+
+static int vsvm_exec_kernels(struct vsvm_job *job,
+			     const struct drm_vsvm_exec *args, u64 limit)
+{
+	const struct drm_vsvm_kernel __user *user = u64_to_user_ptr(args->kernels);
+	struct drm_vsvm_kernel kernel;
+	u32 i;
+
+	for (i = 0; i < args->num_kernels; i++) {
+		if (copy_from_user(&kernel, &user[i], sizeof(kernel)))
+			return -EFAULT;
+		if (!vsvm_kernel_valid(&kernel, limit))
+			return -EINVAL;
+		job->cmd[i] = (struct vsvm_hw_cmd) {
+			.op = vsvm_ops[kernel.op].hw_op,
+			.dst = kernel.dst,
+			.src = kernel.src,
+			.len = kernel.count,
+			.arg = kernel.arg,
+		};
+	}
+	return 0;
+}
+
+/* A syncobj that is to be signalled. */
+struct vsvm_signal {
+	struct drm_syncobj *syncobj;
+	struct dma_fence_chain *chain;
+	u64 point;
+};
+
+struct vsvm_signals {
+	unsigned int num;
+	struct vsvm_signal signal[DRM_VSVM_MAX_SYNCS];
+};
+
+static void vsvm_signals_free(struct vsvm_signals *signals)
+{
+	unsigned int i;
+
+	if (!signals)
+		return;
+	for (i = 0; i < signals->num; i++) {
+		dma_fence_chain_free(signals->signal[i].chain);
+		drm_syncobj_put(signals->signal[i].syncobj);
+	}
+	kfree(signals);
+}
+
+DEFINE_FREE(vsvm_signals, struct vsvm_signals *, vsvm_signals_free(_T))
+
+static int vsvm_exec_wait_for(struct vsvm_job *job, struct drm_file *file,
+			      const struct drm_vsvm_sync *sync)
+{
+	struct dma_fence *fence;
+	int err;
+
+	err = drm_syncobj_find_fence(file, sync->handle, sync->point, 0, &fence);
+	return err ?: drm_sched_job_add_dependency(&job->base, fence);
+}
+
+static int vsvm_exec_signal(struct vsvm_signals *signals, struct drm_file *file,
+			    const struct drm_vsvm_sync *sync)
+{
+	struct vsvm_signal *signal = &signals->signal[signals->num];
+
+	signal->syncobj = drm_syncobj_find(file, sync->handle);
+	if (!signal->syncobj)
+		return -ENOENT;
+	signals->num++;
+	signal->point = sync->point;
+	if (!sync->point)
+		return 0;
+	signal->chain = dma_fence_chain_alloc();
+	return signal->chain ? 0 : -ENOMEM;
+}
+
+static int vsvm_exec_syncs(struct vsvm_job *job, struct vsvm_signals *signals,
+			   struct drm_file *file,
+			   const struct drm_vsvm_exec *args)
+{
+	const struct drm_vsvm_sync __user *user = u64_to_user_ptr(args->syncs);
+	struct drm_vsvm_sync sync;
+	u32 i;
+	int err;
+
+	for (i = 0; i < args->num_syncs; i++) {
+		if (copy_from_user(&sync, &user[i], sizeof(sync)))
+			return -EFAULT;
+		if (sync.flags & ~DRM_VSVM_SYNC_SIGNAL)
+			return -EINVAL;
+		if (sync.flags & DRM_VSVM_SYNC_SIGNAL)
+			err = vsvm_exec_signal(signals, file, &sync);
+		else
+			err = vsvm_exec_wait_for(job, file, &sync);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void vsvm_exec_attach(struct vsvm_signals *signals,
+			     struct dma_fence *fence)
+{
+	unsigned int i;
+
+	for (i = 0; i < signals->num; i++) {
+		struct vsvm_signal *signal = &signals->signal[i];
+
+		if (signal->chain)
+			drm_syncobj_add_point(signal->syncobj, signal->chain,
+					      fence, signal->point);
+		else
+			drm_syncobj_replace_fence(signal->syncobj, fence);
+		signal->chain = NULL;
+	}
+}
+
+/* Consumes the job on success. */
+static int vsvm_exec_push(struct vsvm_job *job, struct vsvm_signals *signals,
+			  struct dma_fence **fence)
+{
+	struct vsvm_vm *vm = job->vm;
+
+	guard(mutex)(&vm->submit_lock);
+	if (vm->closed)
+		return -ECANCELED;
+	drm_sched_job_arm(&job->base);
+	*fence = dma_fence_get(&job->base.s_fence->finished);
+	vsvm_exec_attach(signals, *fence);
+	drm_sched_entity_push_job(&job->base);
+	return 0;
+}
+
+static int vsvm_exec_submit(struct vsvm_vm *vm, struct drm_file *file,
+			    const struct drm_vsvm_exec *args,
+			    struct vsvm_job_result **result,
+			    struct dma_fence **fence)
+{
+	struct vsvm_signals *signals __free(vsvm_signals) =
+		kzalloc_obj(*signals);
+	struct vsvm_job *job;
+	int err;
+
+	if (!signals)
+		return -ENOMEM;
+	job = vsvm_job_create(vm, file, args->num_kernels);
+	if (IS_ERR(job))
+		return PTR_ERR(job);
+	err = vsvm_exec_kernels(job, args, vm->svm.mm_range);
+	if (!err)
+		err = vsvm_exec_syncs(job, signals, file, args);
+	if (!err) {
+		refcount_inc(&job->result->ref);
+		*result = job->result;
+		err = vsvm_exec_push(job, signals, fence);
+		if (err)
+			vsvm_job_result_put(*result);
+	}
+	if (err)
+		vsvm_job_abort(job);
+	return err;
+}
+
+static int vsvm_exec_wait(struct drm_vsvm_exec *args,
+			  const struct vsvm_job_result *result,
+			  struct dma_fence *fence)
+{
+	int err;
+
+	/* Not restarted: that would run the job once more. */
+	if (dma_fence_wait(fence, true))
+		return -EINTR;
+	err = dma_fence_get_status(fence);
+	if (err >= 0)
+		return 0;
+	args->failed_kernel = result->failed_kernel;
+	if (err == -EFAULT)
+		args->fault_addr = result->fault_addr;
+	/* How the scheduler ends jobs that never ran. */
+	return err == -ESRCH ? -ECANCELED : err;
+}
+
+static bool vsvm_exec_valid(const struct drm_vsvm_exec *args)
+{
+	return !(args->flags & ~DRM_VSVM_EXEC_WAIT) && !args->pad &&
+	       args->num_kernels && args->num_kernels <= DRM_VSVM_MAX_KERNELS &&
+	       args->num_syncs <= DRM_VSVM_MAX_SYNCS;
+}
+
+/**
+ * vsvm_exec_ioctl - DRM_IOCTL_VSVM_EXEC
+ * @drm: device
+ * @data: struct drm_vsvm_exec
+ * @file: open file
+ *
+ * Return: see the structure.
+ */
+int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_vsvm_exec *args = data;
+	struct vsvm_job_result *result;
+	struct dma_fence *fence;
+	struct vsvm_vm *vm;
+	int idx, err;
+
+	if (!vsvm_exec_valid(args))
+		return -EINVAL;
+	vm = vsvm_vm_lookup(file, args->vm_id);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	if (drm_dev_enter(drm, &idx)) {
+		err = vsvm_exec_submit(vm, file, args, &result, &fence);
+		drm_dev_exit(idx);
+	} else {
+		err = -ENODEV;
+	}
+	vsvm_vm_put(vm);
+	if (err)
+		return err;
+	/* Unplug must not wait for a job: it is what ends it. */
+	if (args->flags & DRM_VSVM_EXEC_WAIT)
+		err = vsvm_exec_wait(args, result, fence);
+	dma_fence_put(fence);
+	vsvm_job_result_put(result);
+	return err;
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Where a process's memory is, and moving it. All of this looks at the CPU's
+ * page tables only; what the GPU maps follows from invalidations and faults.
+ *
+ * Moving is best effort: a page that is pinned, swapped out or busy stays where
+ * it is. To VRAM it goes in the largest aligned pieces that work.
+ */
+#include <linux/hmm.h>
+#include <linux/hugetlb_inline.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+
+#include "vsvm_bo.h"
+#include "vsvm_drv.h"
+#include "vsvm_svm.h"
+
+/* A scan that is disturbed this often gives up. */
+#define VSVM_SCAN_TRIES		64
+#define VSVM_FAULT_TIMEOUT	HZ
+
+/* Allocation sizes, in descending order. */
+static const unsigned long vsvm_piece[] = { SZ_2M, SZ_64K, SZ_4K };
+
+/**
+ * vsvm_span_at - look up the mapping around an address
+ * @mm: address space of a process, with a reference of its users
+ * @addr: address
+ * @span: gets what is there
+ *
+ * Return: 0, -EFAULT if nothing is mapped there or it is no memory, -EINTR.
+ */
+int vsvm_span_at(struct mm_struct *mm, unsigned long addr,
+		 struct vsvm_span *span)
+{
+	struct vm_area_struct *vma;
+	int err = -EFAULT;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	vma = vma_lookup(mm, addr);
+	if (vma && !(vma->vm_flags & (VM_IO | VM_PFNMAP))) {
+		span->start = vma->vm_start;
+		span->end = vma->vm_end;
+		span->read = vma->vm_flags & VM_READ;
+		span->write = vma->vm_flags & VM_WRITE;
+		span->anon = vma_is_anonymous(vma) && !is_vm_hugetlb_page(vma);
+		err = 0;
+	}
+	mmap_read_unlock(mm);
+	return err;
+}
+
+/**
+ * vsvm_span_check - is all of a range mapped?
+ * @mm: address space of a process, with a reference of its users
+ * @start: first address
+ * @end: address after the last one
+ *
+ * Return: 0, -EFAULT if there is a hole, -EINTR.
+ */
+int vsvm_span_check(struct mm_struct *mm, unsigned long start,
+		    unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	while (start < end) {
+		vma = vma_lookup(mm, start);
+		if (!vma)
+			break;
+		start = vma->vm_end;
+	}
+	mmap_read_unlock(mm);
+	return start < end ? -EFAULT : 0;
+}
+
+static u8 vsvm_scan_page(struct vsvm_device *vdev, unsigned long pfn)
+{
+	u8 res = DRM_VSVM_RES_SYSTEM;
+	struct page *page;
+
+	if (!(pfn & HMM_PFN_VALID))
+		return DRM_VSVM_RES_NONE;
+	page = hmm_pfn_to_page(pfn);
+	if (is_device_private_page(page))
+		res = page_pgmap(page) == &vdev->pagemap ?
+		      DRM_VSVM_RES_DEVICE : DRM_VSVM_RES_PEER;
+	if (pfn & HMM_PFN_WRITE)
+		res |= DRM_VSVM_RES_WRITE;
+	if (hmm_pfn_to_map_order(pfn) == HPAGE_PMD_ORDER)
+		res |= DRM_VSVM_RES_PMD;
+	return res;
+}
+
+/**
+ * vsvm_scan - look where pages are
+ * @scanner: who looks; nobody else may use it meanwhile
+ * @start: first address
+ * @end: address after the last one, at most VSVM_SCAN_PAGES away
+ * @res: gets DRM_VSVM_RES_* for each page
+ *
+ * Moves nothing, makes nothing present. The answer may be old on return.
+ *
+ * Context: process; takes mmap_lock.
+ *
+ * Return: 0, -EINTR, -EBUSY if the range kept changing, -EFAULT.
+ */
+int vsvm_scan(struct vsvm_scanner *scanner, unsigned long start,
+	      unsigned long end, u8 *res)
+{
+	const unsigned long npages = (end - start) >> PAGE_SHIFT;
+	struct hmm_range range = {
+		.notifier = scanner->notifier,
+		.start = start,
+		.end = end,
+		.hmm_pfns = scanner->pfn,
+		.dev_private_owner = scanner->vdev->peer.owner,
+	};
+	unsigned int tries = VSVM_SCAN_TRIES;
+	unsigned long i;
+	int err;
+
+	do {
+		memset(scanner->pfn, 0, npages * sizeof(*scanner->pfn));
+		range.notifier_seq = mmu_interval_read_begin(range.notifier);
+		if (mmap_read_lock_killable(scanner->mm))
+			return -EINTR;
+		err = hmm_range_fault(&range);
+		mmap_read_unlock(scanner->mm);
+	} while (err == -EBUSY && --tries);
+	if (err)
+		return err;
+	for (i = 0; i < npages; i++)
+		res[i] = vsvm_scan_page(scanner->vdev, scanner->pfn[i]);
+	return 0;
+}
+
+/* Errors after which it makes no sense to go on with the next piece. */
+static bool vsvm_place_fatal(int err)
+{
+	return err == -ENODEV || err == -EINTR || err == -ERESTARTSYS;
+}
+
+/*
+ * One piece. What keeps it from moving may be gone in a moment (somebody else
+ * moves it, or VRAM is about to become free): it gets a second chance.
+ */
+static int vsvm_place_piece(struct vsvm_device *vdev,
+			    struct drm_pagemap *dpagemap, struct mm_struct *mm,
+			    unsigned long start, unsigned long size)
+{
+	int err;
+
+	err = drm_pagemap_populate_mm(dpagemap, start, start + size, mm,
+				      vdev->config.timeslice_ms);
+	if (err == -ENOSPC || err == -ENOMEM)
+		vsvm_vram_flush(vdev);
+	else if (err != -EBUSY)
+		return err;
+	return drm_pagemap_populate_mm(dpagemap, start, start + size, mm,
+				       vdev->config.timeslice_ms);
+}
+
+/* Pieces of one size and below, down to @min_size for those that cannot move. */
+static int vsvm_place_run(struct vsvm_device *vdev,
+			  struct drm_pagemap *dpagemap, struct mm_struct *mm,
+			  unsigned long start, unsigned long end,
+			  unsigned long min_size)
+{
+	unsigned long max_size = SZ_2M, retry_end = start;
+	int err;
+
+	while (start < end) {
+		unsigned long size = SZ_4K;
+		unsigned int i;
+
+		if (start >= retry_end)
+			max_size = SZ_2M;
+		for (i = 0; i < ARRAY_SIZE(vsvm_piece); i++) {
+			size = vsvm_piece[i];
+			if (size <= max_size && IS_ALIGNED(start, size) &&
+			    end - start >= size)
+				break;
+		}
+		err = vsvm_place_piece(vdev, dpagemap, mm, start, size);
+		if (vsvm_place_fatal(err))
+			return err;
+		if (err == -EBUSY && size > max(min_size, SZ_4K)) {
+			retry_end = max(retry_end, start + size);
+			max_size = size == SZ_2M ? SZ_64K : SZ_4K;
+			continue;
+		}
+		start += size;
+		if (max_size == SZ_4K && IS_ALIGNED(start, SZ_64K))
+			max_size = SZ_64K;
+	}
+	return 0;
+}
+
+/**
+ * vsvm_place_in_vram - move memory to VRAM
+ * @vdev: device
+ * @dpagemap: its pagemap
+ * @mm: address space of a process, with a reference of its users
+ * @start: first address, in one anonymous VMA
+ * @end: address after the last one
+ * @res: where its pages are now; those in VRAM stay
+ * @min_size: if a piece cannot move as a whole, try parts down to this size
+ *
+ * Context: process, without mmap_lock and without any dma_resv.
+ *
+ * Return: 0 also if some stayed; -ENODEV, -EINTR or -ERESTARTSYS.
+ */
+int vsvm_place_in_vram(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
+		       struct mm_struct *mm, unsigned long start,
+		       unsigned long end, const u8 *res, unsigned long min_size)
+{
+	const unsigned long npages = (end - start) >> PAGE_SHIFT;
+	unsigned long i = 0, first;
+	int err = 0;
+
+	while (i < npages && !err) {
+		first = i;
+		while (i < npages &&
+		       (res[i] & DRM_VSVM_RES_MASK) != DRM_VSVM_RES_DEVICE)
+			i++;
+		if (i > first)
+			err = vsvm_place_run(vdev, dpagemap, mm,
+					     start + first * PAGE_SIZE,
+					     start + i * PAGE_SIZE, min_size);
+		else
+			i++;
+	}
+	return err;
+}
+
+/**
+ * vsvm_place_in_ram - move memory to system memory
+ * @scanner: whose memory; nobody else may use it meanwhile
+ * @start: first address
+ * @end: address after the last one, at most VSVM_SCAN_PAGES away
+ *
+ * Also gives pages to memory that had none.
+ *
+ * Context: process, without mmap_lock.
+ *
+ * Return: 0 also if some stayed; -EINTR.
+ */
+int vsvm_place_in_ram(struct vsvm_scanner *scanner, unsigned long start,
+		      unsigned long end)
+{
+	struct hmm_range range = {
+		.notifier = scanner->notifier,
+		.hmm_pfns = scanner->pfn,
+		.default_flags = HMM_PFN_REQ_FAULT,
+		/* No owner: pages of any device come home. */
+	};
+	unsigned long size = end - start;
+	int err;
+
+	while (start < end) {
+		range.start = start;
+		range.end = start + size;
+		memset(scanner->pfn, 0, (size >> PAGE_SHIFT) *
+		       sizeof(*scanner->pfn));
+		err = hmm_range_fault_unlocked_timeout(&range,
+						       VSVM_FAULT_TIMEOUT);
+		if (err == -EINTR)
+			return err;
+		/* Some page cannot be had: let it not keep the others. */
+		if (err && size > PAGE_SIZE)
+			size = PAGE_SIZE;
+		else
+			start += size;
+	}
+	return 0;
+}

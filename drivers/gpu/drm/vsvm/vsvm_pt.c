@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * GPU page tables. They are in VRAM, where the CPU cannot go: every change is a
+ * command on the paging ring, whose order makes a table empty before it is
+ * linked, and an entry written before it is cleared.
+ *
+ *	level 3    level 2     level 1         level 0
+ *	root ----> 512 GiB --> 1 GiB --+-----> 2 MiB --> pages of 4 KiB
+ *				       +-> a large page of 2 MiB
+ *
+ * No SVM range crosses 2 MiB, so the entries of one are neighbours in one
+ * table. A range remembers where, and its invalidation is a single fill that
+ * looks at no table.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "vsvm_bo.h"
+#include "vsvm_svm.h"
+#include "vsvm_vm.h"
+
+static unsigned int vsvm_pt_index(const struct vsvm_pt *pt, u64 va)
+{
+	return VSVM_PT_INDEX(va, pt->level);
+}
+
+static u64 vsvm_pt_span(unsigned int level)
+{
+	return 1ull << VSVM_PT_SHIFT(level + 1);
+}
+
+static struct vsvm_pt *vsvm_pt_create(struct vsvm_vm *vm, unsigned int level,
+				      u64 va)
+{
+	struct vsvm_pt *pt;
+	struct vsvm_bo *bo;
+
+	pt = kvzalloc_flex(*pt, child, level ? VSVM_PT_ENTRIES : 0);
+	if (!pt)
+		return ERR_PTR(-ENOMEM);
+	bo = vsvm_table_create(vm->vdev);
+	if (IS_ERR(bo)) {
+		kvfree(pt);
+		return ERR_CAST(bo);
+	}
+	pt->bo = bo;
+	pt->offset = vsvm_bo_offset(bo);
+	pt->va = ALIGN_DOWN(va, vsvm_pt_span(level));
+	pt->level = level;
+	return pt;
+}
+
+static void vsvm_pt_destroy(struct vsvm_pt *pt)
+{
+	vsvm_table_destroy(pt->bo);
+	kvfree(pt);
+}
+
+/* Nobody waits: what uses the link follows on the same ring. */
+static void vsvm_pt_link(struct vsvm_vm *vm, struct vsvm_pt *parent,
+			 struct vsvm_pt *pt)
+{
+	const unsigned int index = vsvm_pt_index(parent, pt->va);
+	struct vsvm_push push;
+
+	vsvm_push_begin(&push, &vm->vdev->ring[VSVM_HW_PAGING], NULL);
+	vsvm_push_fill(&push, parent->offset + index * sizeof(u64),
+		       pt->offset | VSVM_PTE_VALID, 0, sizeof(u64));
+	vsvm_push_end(&push);
+	pt->parent = parent;
+	parent->child[index] = pt;
+	parent->users++;
+}
+
+/* The invalidation makes sure that no walk is still inside the table. */
+static void vsvm_pt_unlink(struct vsvm_vm *vm, struct vsvm_pt *pt)
+{
+	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
+	const unsigned int index = vsvm_pt_index(pt->parent, pt->va);
+	struct vsvm_wait wait;
+	struct vsvm_push push;
+
+	vsvm_wait_init(&wait);
+	vsvm_push_begin(&push, ring, &wait.sub);
+	vsvm_push_fill(&push, pt->parent->offset + index * sizeof(u64), 0, 0,
+		       sizeof(u64));
+	vsvm_push_tlb(&push, vm->queue, pt->va, vsvm_pt_span(pt->level));
+	vsvm_push_end(&push);
+	vsvm_wait_for(ring, &wait);
+	pt->parent->child[index] = NULL;
+	pt->parent->users--;
+}
+
+/* Frees a table that nobody uses, and those above it that only led to it. */
+static void vsvm_pt_prune(struct vsvm_vm *vm, struct vsvm_pt *pt)
+{
+	while (pt && pt->parent && !pt->users) {
+		struct vsvm_pt *parent = pt->parent;
+
+		vsvm_pt_unlink(vm, pt);
+		vsvm_pt_destroy(pt);
+		pt = parent;
+	}
+}
+
+static struct vsvm_pt *vsvm_pt_get(struct vsvm_vm *vm, u64 va,
+				   unsigned int level)
+{
+	struct vsvm_pt *pt = vm->root;
+
+	while (pt->level > level) {
+		struct vsvm_pt *child = pt->child[vsvm_pt_index(pt, va)];
+
+		if (!child) {
+			child = vsvm_pt_create(vm, pt->level - 1, va);
+			if (IS_ERR(child)) {
+				vsvm_pt_prune(vm, pt);
+				return child;
+			}
+			vsvm_pt_link(vm, pt, child);
+		}
+		pt = child;
+	}
+	pt->users++;
+	return pt;
+}
+
+static int vsvm_pt_set_root(struct vsvm_vm *vm, u64 offset)
+{
+	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
+	struct vsvm_wait wait;
+	struct vsvm_push push;
+
+	vsvm_wait_init(&wait);
+	vsvm_push_begin(&push, ring, &wait.sub);
+	vsvm_push_root(&push, vm->queue, offset);
+	vsvm_push_end(&push);
+	return vsvm_wait_for(ring, &wait);
+}
+
+/**
+ * vsvm_pt_init - give an address space an empty page table
+ * @vm: address space with a queue
+ *
+ * Return: 0, -ENOMEM, -ENOSPC, -EIO, -ENODEV or -ERESTARTSYS.
+ */
+int vsvm_pt_init(struct vsvm_vm *vm)
+{
+	struct vsvm_pt *root;
+	int err;
+
+	root = vsvm_pt_create(vm, VSVM_PT_LEVELS - 1, 0);
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	err = vsvm_pt_set_root(vm, root->offset);
+	if (err) {
+		vsvm_pt_destroy(root);
+		return err;
+	}
+	vm->root = root;
+	return 0;
+}
+
+/**
+ * vsvm_pt_disable - take the page table away from the hardware
+ * @vm: address space
+ *
+ * No access by way of it is under way any more on return.
+ */
+void vsvm_pt_disable(struct vsvm_vm *vm)
+{
+	vsvm_pt_set_root(vm, VSVM_NO_ROOT);
+}
+
+/**
+ * vsvm_pt_fini - free all tables
+ * @vm: disabled address space without ranges
+ */
+void vsvm_pt_fini(struct vsvm_vm *vm)
+{
+	struct vsvm_pt *pt = vm->root;
+	unsigned int i;
+
+	/* Depth first, without recursion. */
+	while (pt) {
+		struct vsvm_pt *next = NULL;
+
+		for (i = 0; pt->level && i < VSVM_PT_ENTRIES && !next; i++) {
+			next = pt->child[i];
+			pt->child[i] = NULL;
+		}
+		if (!next) {
+			next = pt->parent;
+			vsvm_pt_destroy(pt);
+		}
+		pt = next;
+	}
+	vm->root = NULL;
+}
+
+/**
+ * vsvm_pt_attach - make room for the entries of a range
+ * @vm: address space, locked
+ * @range: range that is not mapped
+ * @large: it will be one large entry
+ *
+ * Context: may evict memory, so without locks that an invalidation needs.
+ *
+ * Return: 0, or why there is no table: -ENOMEM, -ENOSPC, -EIO, -ENODEV.
+ */
+int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_range *range, bool large)
+{
+	const u64 start = drm_gpusvm_range_start(&range->base);
+	const unsigned int level = large ? 1 : 0;
+	struct vsvm_pt *pt;
+	u64 bytes;
+
+	if (range->pt && range->pt->level == level)
+		return 0;
+	vsvm_pt_detach(vm, range);
+	pt = vsvm_pt_get(vm, start, level);
+	if (IS_ERR(pt))
+		return PTR_ERR(pt);
+	bytes = large ? sizeof(u64) : drm_gpusvm_range_size(&range->base) >>
+				      VSVM_HW_PAGE_SHIFT << 3;
+	drm_gpusvm_notifier_lock(&vm->svm);
+	range->pt = pt;
+	range->pte_offset = pt->offset + vsvm_pt_index(pt, start) * sizeof(u64);
+	range->pte_bytes = bytes;
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	return 0;
+}
+
+/**
+ * vsvm_pt_detach - give up the room for a range's entries
+ * @vm: address space, locked
+ * @range: range that is not mapped
+ */
+void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	struct vsvm_pt *pt = range->pt;
+
+	if (!pt)
+		return;
+	range->pt = NULL;
+	pt->users--;
+	vsvm_pt_prune(vm, pt);
+}
+
+static u64 vsvm_pte_encode(struct vsvm_range *range,
+			   const struct drm_pagemap_addr *addr)
+{
+	u64 pte = VSVM_PTE_VALID | (range->writable ? VSVM_PTE_WRITE : 0);
+
+	if (addr->proto == VSVM_INTERCONNECT_VRAM)
+		return pte | VSVM_HW_VRAM << VSVM_PTE_APERTURE_SHIFT |
+		       vsvm_addr_offset(to_vsvm(range->pages.drm), addr);
+	return pte | VSVM_HW_SYSTEM << VSVM_PTE_APERTURE_SHIFT | addr->addr;
+}
+
+static unsigned long vsvm_range_pages(struct vsvm_range *range)
+{
+	return drm_gpusvm_range_size(&range->base) >> PAGE_SHIFT;
+}
+
+/* All its memory in one piece, so that entry i is the first one + i pages? */
+static bool vsvm_pt_contiguous(struct vsvm_range *range, u64 *first)
+{
+	const struct drm_pagemap_addr *addr = range->pages.dma_addr;
+	const unsigned long npages = vsvm_range_pages(range);
+	unsigned long i, j;
+
+	*first = vsvm_pte_encode(range, &addr[0]);
+	for (i = 0, j = 0; i < npages; i += 1ul << addr[j].order, j++) {
+		if (vsvm_pte_encode(range, &addr[j]) != *first + i * PAGE_SIZE)
+			return false;
+	}
+	return true;
+}
+
+/**
+ * vsvm_pt_large - can one large entry map a range?
+ * @range: range whose pages were taken
+ *
+ * Return: true if it is as large as a large page, and its memory is one.
+ */
+bool vsvm_pt_large(struct vsvm_range *range)
+{
+	u64 first;
+
+	return drm_gpusvm_range_size(&range->base) == VSVM_HW_LARGE_SIZE &&
+	       vsvm_pt_contiguous(range, &first) &&
+	       IS_ALIGNED(first & VSVM_PTE_ADDR_MASK, VSVM_HW_LARGE_SIZE);
+}
+
+/**
+ * vsvm_pt_write - write the entries of a range
+ * @push: submission on the paging ring
+ * @vm: address space; locked until @push has completed, for the staging area
+ * @range: attached range whose pages are valid
+ */
+void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
+		   struct vsvm_range *range)
+{
+	const struct drm_pagemap_addr *addr = range->pages.dma_addr;
+	const unsigned long npages = vsvm_range_pages(range);
+	unsigned long i, j, k;
+	u64 first;
+
+	if (vsvm_pt_contiguous(range, &first)) {
+		if (range->pt->level)
+			first |= VSVM_PTE_LARGE;
+		vsvm_push_fill(push, range->pte_offset, first, PAGE_SIZE,
+			       range->pte_bytes);
+		return;
+	}
+	for (i = 0, j = 0; i < npages; i += 1ul << addr[j].order, j++) {
+		first = vsvm_pte_encode(range, &addr[j]);
+		for (k = 0; k < 1ul << addr[j].order; k++)
+			vm->staging[i + k] = first + k * PAGE_SIZE;
+	}
+	vsvm_push_copy(push, VSVM_HW_DST_APERTURE(VSVM_HW_VRAM) |
+		       VSVM_HW_SRC_APERTURE(VSVM_HW_SYSTEM),
+		       range->pte_offset, vm->staging_dma, range->pte_bytes);
+}
+
+/**
+ * vsvm_pt_clear - clear the entries of a range
+ * @push: submission on the paging ring; a TLB invalidation must follow
+ * @range: mapped range
+ *
+ * Context: notifier lock held.
+ */
+void vsvm_pt_clear(struct vsvm_push *push, struct vsvm_range *range)
+{
+	vsvm_push_fill(push, range->pte_offset, 0, 0, range->pte_bytes);
+}

@@ -1,0 +1,566 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Command submission to the engines, and what their interrupts bring back.
+ *
+ *	     seen          hw->tail        head
+ *	      |               |              |
+ *	  ----+-- completed --+--- to do ----+---- free ---
+ *
+ * A slot is free again only after the interrupt handler has looked at it, so
+ * the owner of every slot in [seen, head) is known. Completion is counted per
+ * owner: submissions of several threads may lie interleaved on a ring.
+ *
+ * An engine that does not complete a command in time is reset: what was on its
+ * ring fails with an error. That bounds every wait, also those of an MMU
+ * notifier, which holds up reclaim.
+ */
+#include <drm/drm_managed.h>
+#include <drm/drm_print.h>
+#include <linux/delay.h>
+
+#include "vsvm_drv.h"
+#include "vsvm_ring.h"
+
+/* Ask for an interrupt at least this often, so that slots become free. */
+#define VSVM_RING_IRQ_STEP	64
+/* Engines get more time than jobs: nobody chose what they have to do. */
+#define VSVM_RING_MIN_TIMEOUT	(10 * HZ)
+/* Time for an engine to run through a ring of commands that do nothing. */
+#define VSVM_RESET_MS		1000
+
+static unsigned long vsvm_ring_timeout(struct vsvm_ring *ring)
+{
+	return max(msecs_to_jiffies(ring->vdev->config.timeout_ms),
+		   VSVM_RING_MIN_TIMEOUT);
+}
+
+static struct vsvm_hw_cmd *vsvm_ring_slot(struct vsvm_ring *ring, u32 index)
+{
+	return &ring->cmd[index & (ring->size - 1)];
+}
+
+static u32 vsvm_ring_room(struct vsvm_ring *ring)
+{
+	return ring->size - (READ_ONCE(ring->head) - READ_ONCE(ring->seen));
+}
+
+static int vsvm_ring_init(struct vsvm_device *vdev, unsigned int engine)
+{
+	struct vsvm_hw_shared *shared = vdev->hw->shared;
+	struct vsvm_ring *ring = &vdev->ring[engine];
+
+	spin_lock_init(&ring->lock);
+	init_waitqueue_head(&ring->room);
+	ring->vdev = vdev;
+	ring->engine = engine;
+	ring->hw = &shared->ring[engine];
+	ring->cmd = &shared->cmd[ring->hw->first];
+	ring->size = ring->hw->size;
+	ring->owner = drmm_kcalloc(&vdev->drm, ring->size, sizeof(*ring->owner),
+				   GFP_KERNEL);
+	/* All else is 0, as in the shared region. */
+	return ring->owner ? 0 : -ENOMEM;
+}
+
+/**
+ * vsvm_rings_init - take over the rings of a transport
+ * @vdev: device with a transport
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vsvm_rings_init(struct vsvm_device *vdev)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < VSVM_HW_NUM_ENGINES; i++) {
+		err = vsvm_ring_init(vdev, i);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int vsvm_ring_errno(struct vsvm_ring *ring, struct vsvm_sub *sub,
+			   const struct vsvm_hw_cmd *cmd)
+{
+	const u32 status = READ_ONCE(cmd->status);
+
+	if (status == VSVM_HW_OK)
+		return 0;
+	if (status == VSVM_HW_ERR_CANCELLED)
+		return sub && sub->cancel_error ? sub->cancel_error : -ECANCELED;
+	drm_err_ratelimited(&ring->vdev->drm,
+			    "engine %u: command %u failed with status %u at %#llx\n",
+			    ring->engine, cmd->op, status,
+			    READ_ONCE(cmd->result));
+	return -EIO;
+}
+
+/* Account for one command that has ended. Called with the lock held. */
+static void vsvm_ring_retire(struct vsvm_ring *ring, int error,
+			     struct list_head *done)
+{
+	struct vsvm_hw_cmd *cmd = vsvm_ring_slot(ring, ring->seen);
+	struct vsvm_sub *sub = ring->owner[ring->seen & (ring->size - 1)];
+
+	if (sub) {
+		if (error && !sub->error) {
+			sub->error = error;
+			sub->failed = ring->seen;
+			sub->result = READ_ONCE(cmd->result);
+		}
+		if (!--sub->pending)
+			list_add_tail(&sub->link, done);
+	}
+	WRITE_ONCE(ring->seen, ring->seen + 1);
+}
+
+static void vsvm_ring_collect(struct vsvm_ring *ring, struct list_head *done)
+{
+	/* Acquire: the slots before the tail. */
+	const u32 tail = smp_load_acquire(&ring->hw->tail);
+
+	if (tail - ring->seen > ring->head - ring->seen)
+		return;
+	while (ring->seen != tail) {
+		const struct vsvm_hw_cmd *cmd = vsvm_ring_slot(ring, ring->seen);
+		struct vsvm_sub *sub = ring->owner[ring->seen & (ring->size - 1)];
+
+		if (READ_ONCE(cmd->generation) != ring->generation)
+			return;
+		vsvm_ring_retire(ring, vsvm_ring_errno(ring, sub, cmd), done);
+	}
+}
+
+/* Without the lock: a callback may signal a fence, and that calls anything. */
+static void vsvm_ring_finish(struct vsvm_ring *ring, struct list_head *done)
+{
+	struct vsvm_sub *sub, *next;
+
+	list_for_each_entry_safe(sub, next, done, link) {
+		list_del_init(&sub->link);
+		sub->done(sub);
+	}
+	if (wq_has_sleeper(&ring->room))
+		wake_up_all(&ring->room);
+}
+
+/**
+ * vsvm_ring_irq - look what the engine has completed
+ * @ring: ring
+ *
+ * Context: any.
+ */
+void vsvm_ring_irq(struct vsvm_ring *ring)
+{
+	LIST_HEAD(done);
+	unsigned long flags;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	if (!ring->dead && !ring->stopped)
+		vsvm_ring_collect(ring, &done);
+	spin_unlock_irqrestore(&ring->lock, flags);
+	vsvm_ring_finish(ring, &done);
+}
+
+static void vsvm_ring_wait_room(struct vsvm_ring *ring, u32 num)
+{
+	vsvm_transport_doorbell(ring->vdev->hw, ring->engine);
+	if (!wait_event_timeout(ring->room,
+				READ_ONCE(ring->dead) ||
+				(!READ_ONCE(ring->stopped) &&
+				 vsvm_ring_room(ring) >= num),
+				vsvm_ring_timeout(ring)))
+		vsvm_ring_reset(ring, -EIO);
+}
+
+static void vsvm_ring_put(struct vsvm_ring *ring, struct vsvm_sub *sub,
+			  const struct vsvm_hw_cmd *cmd, bool irq)
+{
+	struct vsvm_hw_cmd *slot = vsvm_ring_slot(ring, ring->head);
+
+	*slot = *cmd;
+	/* Not the ring's generation: not completed. */
+	slot->generation = ring->generation - 1;
+	if (irq)
+		slot->flags |= VSVM_HW_CMD_IRQ;
+	ring->owner[ring->head & (ring->size - 1)] = sub;
+	WRITE_ONCE(ring->head, ring->head + 1);
+	if (sub)
+		sub->pending++;
+}
+
+/**
+ * vsvm_ring_write - add commands to a ring
+ * @ring: ring
+ * @sub: their submission, or NULL if nobody waits for them
+ * @cmd: the commands
+ * @num: how many, at most the size of the ring, may be 0
+ * @last: no more commands will follow for @sub
+ *
+ * Sleeps while the ring is full. Commands that cannot be written make the
+ * submission fail, so there is one place to look for errors: when it is done.
+ *
+ * Context: process; does not allocate. With @last and enough room, any.
+ */
+void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
+		     const struct vsvm_hw_cmd *cmd, unsigned int num, bool last)
+{
+	LIST_HEAD(done);
+	unsigned long flags;
+	bool bell = last;
+	unsigned int i;
+
+	spin_lock_irqsave(&ring->lock, flags);
+	while (!ring->dead && (ring->stopped || vsvm_ring_room(ring) < num)) {
+		spin_unlock_irqrestore(&ring->lock, flags);
+		vsvm_ring_wait_room(ring, num);
+		spin_lock_irqsave(&ring->lock, flags);
+	}
+	if (sub && sub->pending == 1)
+		sub->first = ring->head;
+	for (i = 0; i < num && !ring->dead; i++) {
+		bool irq = (last && sub && i == num - 1) ||
+			   ring->head % VSVM_RING_IRQ_STEP == 0;
+
+		vsvm_ring_put(ring, sub, &cmd[i], irq);
+		bell |= irq;
+	}
+	if (sub) {
+		if (ring->dead && !sub->error)
+			sub->error = -ENODEV;
+		sub->end = ring->head;
+		if (last && !--sub->pending)
+			list_add_tail(&sub->link, &done);
+	}
+	if (!ring->dead) {
+		/* Release: the commands before the new head. */
+		smp_store_release(&ring->hw->head, ring->head);
+		if (bell)
+			vsvm_transport_doorbell(ring->vdev->hw, ring->engine);
+	}
+	spin_unlock_irqrestore(&ring->lock, flags);
+	vsvm_ring_finish(ring, &done);
+}
+
+/* Ends all that is on the ring. Called with the lock held. */
+static void vsvm_ring_drop(struct vsvm_ring *ring, int error,
+			   struct list_head *done)
+{
+	while (ring->seen != ring->head)
+		vsvm_ring_retire(ring, error, done);
+}
+
+static void vsvm_ring_reset_locked(struct vsvm_ring *ring, int error)
+{
+	struct vsvm_device *vdev = ring->vdev;
+	LIST_HEAD(done);
+	u32 i;
+
+	lockdep_assert_held(&vdev->reset_lock);
+	scoped_guard(spinlock_irq, &ring->lock) {
+		if (ring->dead || ring->seen == ring->head)
+			return;
+		ring->stopped = true;
+		ring->generation++;
+		WRITE_ONCE(ring->hw->generation, ring->generation);
+		/* The engine may still run up to head: let it do nothing. */
+		for (i = ring->seen; i != ring->head; i++)
+			WRITE_ONCE(vsvm_ring_slot(ring, i)->op, VSVM_HW_NOP);
+	}
+	drm_warn(&vdev->drm, "engine %u: reset\n", ring->engine);
+	vdev->hw->ops->reset(vdev->hw, ring->engine);
+	/* Slots must not be used again before it is past them. */
+	for (i = 0; i < VSVM_RESET_MS && READ_ONCE(ring->hw->tail) != ring->head; i++)
+		usleep_range(500, 1000);
+	scoped_guard(spinlock_irq, &ring->lock) {
+		vsvm_ring_drop(ring, error, &done);
+		ring->stopped = false;
+	}
+	vsvm_ring_finish(ring, &done);
+}
+
+/**
+ * vsvm_ring_reset - stop an engine and let it begin anew
+ * @ring: its ring; nothing is done if it is empty
+ * @error: what the commands that were on it fail with
+ *
+ * On return the engine touches no memory on behalf of those commands. When the
+ * paging engine drops commands, no page table can be relied on any more: the
+ * queues are stopped too, and no address space of now runs another job.
+ *
+ * Context: process; does not allocate.
+ */
+void vsvm_ring_reset(struct vsvm_ring *ring, int error)
+{
+	struct vsvm_device *vdev = ring->vdev;
+	unsigned int i;
+
+	guard(mutex)(&vdev->reset_lock);
+	if (ring->engine == VSVM_HW_PAGING)
+		WRITE_ONCE(vdev->epoch, vdev->epoch + 1);
+	vsvm_ring_reset_locked(ring, error);
+	if (ring->engine != VSVM_HW_PAGING)
+		return;
+	for (i = 0; i < VSVM_HW_NUM_QUEUES; i++)
+		vsvm_ring_reset_locked(&vdev->ring[VSVM_HW_QUEUE0 + i], -EIO);
+}
+
+/**
+ * vsvm_rings_kill - the hardware goes away
+ * @vdev: device
+ *
+ * Fails what is on the rings, and all that will be written from now on, with
+ * -ENODEV. The transport may be destroyed afterwards.
+ */
+void vsvm_rings_kill(struct vsvm_device *vdev)
+{
+	unsigned int i;
+
+	for (i = 0; i < VSVM_HW_NUM_ENGINES; i++) {
+		struct vsvm_ring *ring = &vdev->ring[i];
+		LIST_HEAD(done);
+
+		scoped_guard(spinlock_irq, &ring->lock) {
+			ring->dead = true;
+			vsvm_ring_drop(ring, -ENODEV, &done);
+		}
+		vsvm_ring_finish(ring, &done);
+	}
+}
+
+/* Called with the lock held. Slots up to @end are cancelled. */
+static void vsvm_ring_cancel_to(struct vsvm_ring *ring, u32 end)
+{
+	WRITE_ONCE(ring->hw->cancel, end);
+	vsvm_transport_doorbell(ring->vdev->hw, ring->engine);
+}
+
+/**
+ * vsvm_ring_cancel - end the submission that a command belongs to
+ * @ring: ring
+ * @index: of the command; ignored if it has completed
+ * @error: what the submission fails with
+ */
+void vsvm_ring_cancel(struct vsvm_ring *ring, u32 index, int error)
+{
+	struct vsvm_sub *sub;
+
+	guard(spinlock_irqsave)(&ring->lock);
+	if (ring->dead || index - ring->seen >= ring->head - ring->seen)
+		return;
+	sub = ring->owner[index & (ring->size - 1)];
+	if (!sub)
+		return;
+	if (!sub->cancel_error)
+		sub->cancel_error = error;
+	vsvm_ring_cancel_to(ring, sub->end);
+}
+
+/**
+ * vsvm_ring_cancel_all - end all submissions
+ * @ring: ring
+ * @error: what they fail with
+ */
+void vsvm_ring_cancel_all(struct vsvm_ring *ring, int error)
+{
+	u32 i;
+
+	guard(spinlock_irqsave)(&ring->lock);
+	if (ring->dead)
+		return;
+	for (i = ring->seen; i != ring->head; i++) {
+		struct vsvm_sub *sub = ring->owner[i & (ring->size - 1)];
+
+		if (sub && !sub->cancel_error)
+			sub->cancel_error = error;
+	}
+	vsvm_ring_cancel_to(ring, ring->head);
+}
+
+/**
+ * vsvm_ring_replay - let a stalled kernel try again
+ * @ring: ring of a compute queue
+ */
+void vsvm_ring_replay(struct vsvm_ring *ring)
+{
+	guard(spinlock_irqsave)(&ring->lock);
+	if (ring->dead)
+		return;
+	/* Release: the page tables were written before. */
+	smp_store_release(&ring->hw->replay, ring->hw->replay + 1);
+	vsvm_transport_doorbell(ring->vdev->hw, ring->engine);
+}
+
+/**
+ * vsvm_ring_idle - has all completed?
+ * @ring: ring
+ *
+ * Return: true if no command is on the ring.
+ */
+bool vsvm_ring_idle(struct vsvm_ring *ring)
+{
+	return vsvm_ring_room(ring) == ring->size;
+}
+
+static void vsvm_wait_done(struct vsvm_sub *sub)
+{
+	complete(&container_of(sub, struct vsvm_wait, sub)->done);
+}
+
+/**
+ * vsvm_wait_init - make ready to wait for a submission
+ * @wait: on the stack of who waits
+ */
+void vsvm_wait_init(struct vsvm_wait *wait)
+{
+	vsvm_sub_init(&wait->sub, vsvm_wait_done);
+	init_completion(&wait->done);
+}
+
+/**
+ * vsvm_wait_for - wait until a submission has completed
+ * @ring: where it was written to
+ * @wait: the submission, after vsvm_push_end()
+ *
+ * Uninterruptible, but bounded: an engine that takes too long is reset.
+ *
+ * Return: 0, -EIO or -ENODEV.
+ */
+int vsvm_wait_for(struct vsvm_ring *ring, struct vsvm_wait *wait)
+{
+	if (!wait_for_completion_timeout(&wait->done, vsvm_ring_timeout(ring))) {
+		if (!completion_done(&wait->done))
+			vsvm_ring_reset(ring, -EIO);
+		wait_for_completion(&wait->done);
+	}
+	return wait->sub.error;
+}
+
+/**
+ * vsvm_push_begin - begin to write a submission
+ * @push: on the stack of who writes
+ * @ring: where to
+ * @sub: the submission, or NULL if nobody waits for it
+ */
+void vsvm_push_begin(struct vsvm_push *push, struct vsvm_ring *ring,
+		     struct vsvm_sub *sub)
+{
+	push->ring = ring;
+	push->sub = sub;
+	push->num = 0;
+}
+
+static void vsvm_push_cmd(struct vsvm_push *push, const struct vsvm_hw_cmd *cmd)
+{
+	if (push->num == ARRAY_SIZE(push->cmd)) {
+		vsvm_ring_write(push->ring, push->sub, push->cmd, push->num,
+				false);
+		push->num = 0;
+	}
+	push->cmd[push->num++] = *cmd;
+}
+
+/**
+ * vsvm_push_copy - copy memory
+ * @push: submission
+ * @apertures: VSVM_HW_DST_APERTURE() and VSVM_HW_SRC_APERTURE()
+ * @dst: where to
+ * @src: where from
+ * @len: bytes
+ */
+void vsvm_push_copy(struct vsvm_push *push, u32 apertures, u64 dst, u64 src,
+		    u64 len)
+{
+	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+		.op = VSVM_HW_COPY,
+		.flags = apertures,
+		.dst = dst,
+		.src = src,
+		.len = len,
+	});
+}
+
+/**
+ * vsvm_push_fill - write 64-bit words to VRAM
+ * @push: submission
+ * @dst: offset of the first
+ * @value: what the first is set to
+ * @step: by how much each is more than the one before
+ * @len: bytes
+ */
+void vsvm_push_fill(struct vsvm_push *push, u64 dst, u64 value, u64 step,
+		    u64 len)
+{
+	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+		.op = VSVM_HW_FILL,
+		.flags = VSVM_HW_DST_APERTURE(VSVM_HW_VRAM),
+		.dst = dst,
+		.src = step,
+		.len = len,
+		.arg = value,
+	});
+}
+
+/**
+ * vsvm_push_mark - tell the hardware which VRAM is in use
+ * @push: submission on the paging ring
+ * @dst: offset
+ * @len: bytes
+ * @in_use: or free
+ */
+void vsvm_push_mark(struct vsvm_push *push, u64 dst, u64 len, bool in_use)
+{
+	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+		.op = VSVM_HW_MARK,
+		.dst = dst,
+		.len = len,
+		.arg = in_use,
+	});
+}
+
+/**
+ * vsvm_push_tlb - make a queue forget translations
+ * @push: submission on the paging ring
+ * @queue: compute queue
+ * @start: first virtual address
+ * @len: bytes
+ *
+ * Also waits for accesses by way of them that are under way.
+ */
+void vsvm_push_tlb(struct vsvm_push *push, unsigned int queue, u64 start,
+		   u64 len)
+{
+	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+		.op = VSVM_HW_TLB_INVALIDATE,
+		.dst = start,
+		.len = len,
+		.arg = queue,
+	});
+	vsvm_stat_add(push->ring->vdev, VSVM_STAT_TLB_FLUSHES, 1);
+}
+
+/**
+ * vsvm_push_root - give a queue a page table
+ * @push: submission on the paging ring
+ * @queue: compute queue
+ * @root: offset of the root table, or VSVM_NO_ROOT
+ */
+void vsvm_push_root(struct vsvm_push *push, unsigned int queue, u64 root)
+{
+	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+		.op = VSVM_HW_SET_ROOT,
+		.dst = root,
+		.arg = queue,
+	});
+}
+
+/**
+ * vsvm_push_end - end a submission
+ * @push: submission; it may complete at once
+ */
+void vsvm_push_end(struct vsvm_push *push)
+{
+	vsvm_ring_write(push->ring, push->sub, push->cmd, push->num, true);
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Jobs on their way through drm_sched to a compute queue and back.
+ *
+ * Every address space has a scheduler of its own, so a job that hangs is
+ * cancelled without a word to the others. Hanging means that for a whole
+ * timeout neither a command of the queue completed nor a fault was served: a
+ * job that faults a lot is slow, and that is fine up to a limit.
+ */
+#include <drm/drm_file.h>
+#include <drm/drm_print.h>
+#include <linux/delay.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "vsvm_sched.h"
+#include "vsvm_vm.h"
+
+/* Timeouts that a job may last as long as it makes progress. */
+#define VSVM_JOB_EXTENSIONS	600
+/* Time for the hardware to obey a cancellation. */
+#define VSVM_CANCEL_MS		1000
+
+static struct vsvm_job *to_vsvm_job(struct drm_sched_job *base)
+{
+	return container_of(base, struct vsvm_job, base);
+}
+
+static const char *vsvm_fence_driver_name(struct dma_fence *fence)
+{
+	return VSVM_NAME;
+}
+
+static const char *vsvm_fence_timeline_name(struct dma_fence *fence)
+{
+	return "compute";
+}
+
+/* Neither release nor wait: a fence must not need this module once signalled. */
+static const struct dma_fence_ops vsvm_fence_ops = {
+	.get_driver_name = vsvm_fence_driver_name,
+	.get_timeline_name = vsvm_fence_timeline_name,
+};
+
+/**
+ * vsvm_job_result_put - drop a reference
+ * @result: result
+ */
+void vsvm_job_result_put(struct vsvm_job_result *result)
+{
+	if (refcount_dec_and_test(&result->ref))
+		kfree(result);
+}
+
+static void vsvm_job_destroy(struct vsvm_job *job)
+{
+	if (dma_fence_was_initialized(job->fence))
+		dma_fence_put(job->fence);
+	else
+		kfree(job->fence);
+	vsvm_job_result_put(job->result);
+	vsvm_vm_put(job->vm);
+	kfree(job);
+	/* A killed job may wait for its fences longer than its file lives. */
+	module_put(THIS_MODULE);
+}
+
+static struct vsvm_job *vsvm_job_alloc(struct vsvm_vm *vm, u32 num)
+{
+	struct vsvm_job *job = kzalloc_flex(*job, cmd, num);
+
+	if (!job)
+		return NULL;
+	job->num = num;
+	job->fence = kzalloc_obj(*job->fence);
+	job->result = kzalloc_obj(*job->result);
+	if (!job->fence || !job->result) {
+		kfree(job->result);
+		kfree(job->fence);
+		kfree(job);
+		return NULL;
+	}
+	refcount_set(&job->result->ref, 1);
+	kref_get(&vm->ref);
+	job->vm = vm;
+	__module_get(THIS_MODULE);
+	return job;
+}
+
+/**
+ * vsvm_job_create - make an empty job
+ * @vm: address space
+ * @file: whose job it is
+ * @num: number of kernels
+ *
+ * Return: the job, or ERR_PTR(-ENOMEM) or what drm_sched_job_init() says.
+ */
+struct vsvm_job *vsvm_job_create(struct vsvm_vm *vm, struct drm_file *file,
+				 u32 num)
+{
+	struct vsvm_job *job = vsvm_job_alloc(vm, num);
+	int err;
+
+	if (!job)
+		return ERR_PTR(-ENOMEM);
+	err = drm_sched_job_init(&job->base, &vm->entity, num, vm,
+				 file->client_id);
+	if (err) {
+		vsvm_job_destroy(job);
+		return ERR_PTR(err);
+	}
+	return job;
+}
+
+/**
+ * vsvm_job_abort - free a job that was not armed
+ * @job: job
+ */
+void vsvm_job_abort(struct vsvm_job *job)
+{
+	drm_sched_job_cleanup(&job->base);
+	vsvm_job_destroy(job);
+}
+
+/* In the interrupt. Once the fence is signalled the job may be gone. */
+static void vsvm_job_done(struct vsvm_sub *sub)
+{
+	struct vsvm_job *job = container_of(sub, struct vsvm_job, sub);
+	struct dma_fence *fence = job->fence;
+	struct vsvm_vm *vm = job->vm;
+	const u64 now = ktime_get_ns();
+
+	/* Jobs wait on the ring for those before. */
+	atomic64_add(now - max(job->start_ns, READ_ONCE(vm->busy_until)),
+		     &vm->busy_ns);
+	WRITE_ONCE(vm->busy_until, now);
+	vsvm_stat_add(vm->vdev, VSVM_STAT_JOBS, 1);
+	if (sub->error) {
+		job->result->failed_kernel = sub->failed - sub->first;
+		job->result->fault_addr = sub->result;
+		vsvm_stat_add(vm->vdev, VSVM_STAT_JOBS_FAILED, 1);
+		dma_fence_set_error(fence, sub->error);
+	}
+	dma_fence_signal(fence);
+	/* The reference of vsvm_job_run(). */
+	dma_fence_put(fence);
+}
+
+static u32 vsvm_vm_progress(struct vsvm_vm *vm)
+{
+	return READ_ONCE(vm->ring->seen) + atomic_read(&vm->served);
+}
+
+static struct dma_fence *vsvm_job_run(struct drm_sched_job *base)
+{
+	struct vsvm_job *job = to_vsvm_job(base);
+	struct vsvm_vm *vm = job->vm;
+
+	if (READ_ONCE(vm->closed))
+		return ERR_PTR(-ECANCELED);
+	if (vsvm_vm_broken(vm))
+		return ERR_PTR(-EIO);
+	dma_fence_init(job->fence, &vsvm_fence_ops, NULL, vm->fence_context,
+		       ++vm->fence_seqno);
+	job->start_ns = ktime_get_ns();
+	job->progress = vsvm_vm_progress(vm);
+	vsvm_sub_init(&job->sub, vsvm_job_done);
+	/* One for vsvm_job_done(), one for the scheduler. */
+	dma_fence_get(job->fence);
+	dma_fence_get(job->fence);
+	/* It may be done, but not freed: the scheduler does not know it yet. */
+	vsvm_ring_write(vm->ring, &job->sub, job->cmd, job->num, true);
+	if (vsvm_vm_broken(vm))
+		vsvm_ring_cancel(vm->ring, job->sub.first, -EIO);
+	return job->fence;
+}
+
+static bool vsvm_job_alive(struct vsvm_job *job)
+{
+	const u32 progress = vsvm_vm_progress(job->vm);
+
+	if (job->extensions++ >= VSVM_JOB_EXTENSIONS)
+		return false;
+	if (progress == job->progress && !work_busy(&job->vm->fault_work))
+		return false;
+	job->progress = progress;
+	return true;
+}
+
+/*
+ * The scheduler takes the job back and frees it as usual: all it has to know is
+ * the fence.
+ */
+static enum drm_gpu_sched_stat vsvm_job_timedout(struct drm_sched_job *base)
+{
+	struct vsvm_job *job = to_vsvm_job(base);
+	struct vsvm_vm *vm = job->vm;
+
+	if (!dma_fence_was_initialized(job->fence))
+		return DRM_GPU_SCHED_STAT_NO_HANG;
+	/* Was it but an interrupt that got lost? */
+	vsvm_ring_irq(vm->ring);
+	if (dma_fence_is_signaled(job->fence) || vsvm_job_alive(job))
+		return DRM_GPU_SCHED_STAT_NO_HANG;
+	drm_warn(&vm->vdev->drm, "vm %u: job hangs, cancelled\n", vm->id);
+	vsvm_ring_cancel(vm->ring, job->sub.first, -ETIME);
+	if (!dma_fence_wait_timeout(job->fence, false,
+				    msecs_to_jiffies(VSVM_CANCEL_MS)))
+		vsvm_ring_reset(vm->ring, -ETIME);
+	return DRM_GPU_SCHED_STAT_NO_HANG;
+}
+
+static void vsvm_job_free(struct drm_sched_job *base)
+{
+	drm_sched_job_cleanup(base);
+	vsvm_job_destroy(to_vsvm_job(base));
+}
+
+/* It was cancelled before; see that vsvm_job_done() is through with it. */
+static void vsvm_job_cancel(struct drm_sched_job *base)
+{
+	struct vsvm_job *job = to_vsvm_job(base);
+
+	if (dma_fence_was_initialized(job->fence))
+		dma_fence_wait(job->fence, false);
+}
+
+static const struct drm_sched_backend_ops vsvm_sched_ops = {
+	.run_job = vsvm_job_run,
+	.timedout_job = vsvm_job_timedout,
+	.free_job = vsvm_job_free,
+	.cancel_job = vsvm_job_cancel,
+};
+
+/**
+ * vsvm_sched_init - set up the scheduler of an address space
+ * @vm: address space with a queue
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vsvm_sched_init(struct vsvm_vm *vm)
+{
+	const struct drm_sched_init_args args = {
+		.ops = &vsvm_sched_ops,
+		.num_rqs = DRM_SCHED_PRIORITY_COUNT,
+		.credit_limit = vm->ring->size,
+		.timeout = msecs_to_jiffies(vm->vdev->config.timeout_ms),
+		.timeout_wq = vm->vdev->timeout_wq,
+		.name = VSVM_NAME,
+		.dev = vm->vdev->drm.dev,
+	};
+	struct drm_gpu_scheduler *sched = &vm->sched;
+	int err;
+
+	vm->fence_context = dma_fence_context_alloc(1);
+	err = drm_sched_init(sched, &args);
+	if (err)
+		return err;
+	err = drm_sched_entity_init(&vm->entity, DRM_SCHED_PRIORITY_NORMAL,
+				    &sched, 1, NULL);
+	if (err)
+		drm_sched_fini(&vm->sched);
+	return err;
+}
+
+/**
+ * vsvm_sched_kill - end all jobs and the scheduler
+ * @vm: address space, closed for new jobs
+ *
+ * Those on the hardware end with -ECANCELED. A fault that is being served may
+ * still be.
+ */
+void vsvm_sched_kill(struct vsvm_vm *vm)
+{
+	unsigned int ms;
+
+	drm_sched_entity_fini(&vm->entity);
+	/* No job gets to the ring any more. */
+	drm_sched_wqueue_stop(&vm->sched);
+	vsvm_ring_cancel_all(vm->ring, -ECANCELED);
+	for (ms = 0; ms < VSVM_CANCEL_MS && !vsvm_ring_idle(vm->ring); ms++)
+		usleep_range(500, 1000);
+	if (!vsvm_ring_idle(vm->ring))
+		vsvm_ring_reset(vm->ring, -ECANCELED);
+	drm_sched_fini(&vm->sched);
+}

@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Shared virtual memory of one address space, on top of drm_gpusvm.
+ *
+ *	fault --> collect garbage --> find range --> to VRAM, if it can go
+ *	  ^                                               |
+ *	  +-- something changed -- map <-- take pages <---+
+ *
+ * Nothing holds still while a fault is served: the process may unmap, fork or
+ * touch the memory, TTM may evict it. Every step finds out by itself and says
+ * -EAGAIN; one bound counts all retries. With each few of them the range gets
+ * smaller, so that one page that cannot be had (beyond the end of a file,
+ * poisoned) does not take 511 others with it.
+ *
+ * VRAM is a preference. Memory that cannot go there is mapped where it is.
+ */
+#include <drm/drm_gpusvm.h>
+#include <drm/drm_print.h>
+#include <linux/hmm.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+
+#include "vsvm_svm.h"
+#include "vsvm_vm.h"
+
+#define VSVM_FAULT_TRIES	16
+/* Memory that CPU and GPU fight for stays in RAM for a while. */
+#define VSVM_FAULT_REPEATS	8
+#define VSVM_NOTIFIER_SIZE	SZ_512M
+
+static const unsigned long vsvm_chunks[] = { SZ_2M, SZ_64K, SZ_4K };
+
+static unsigned long vsvm_range_npages(struct vsvm_range *range)
+{
+	return drm_gpusvm_range_size(&range->base) >> PAGE_SHIFT;
+}
+
+static struct drm_gpusvm_range *vsvm_range_alloc(struct drm_gpusvm *svm)
+{
+	struct vsvm_range *range = kzalloc_obj(*range);
+
+	if (!range)
+		return NULL;
+	INIT_LIST_HEAD(&range->gc_link);
+	drm_gpusvm_init_pages(&range->pages, &to_vsvm_vm(svm)->vdev->drm);
+	return &range->base;
+}
+
+/* No invalidation can find it any more, so the collector's list is settled. */
+static void vsvm_range_free(struct drm_gpusvm_range *base)
+{
+	struct vsvm_range *range = to_vsvm_range(base);
+	struct vsvm_vm *vm = to_vsvm_vm(base->gpusvm);
+
+	scoped_guard(spinlock, &vm->gc_lock)
+		list_del_init(&range->gc_link);
+	drm_gpusvm_free_pages(base->gpusvm, &range->pages,
+			      vsvm_range_npages(range));
+	kfree(range);
+}
+
+/* Takes the range from the GPU. The notifier lock must be held. */
+static void vsvm_range_zap(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
+	struct vsvm_wait wait;
+	struct vsvm_push push;
+
+	if (!range->mapped)
+		return;
+	vsvm_wait_init(&wait);
+	vsvm_push_begin(&push, ring, &wait.sub);
+	vsvm_pt_clear(&push, range);
+	vsvm_push_tlb(&push, vm->queue, drm_gpusvm_range_start(&range->base),
+		      drm_gpusvm_range_size(&range->base));
+	vsvm_push_end(&push);
+	vsvm_wait_for(ring, &wait);
+	range->mapped = false;
+}
+
+static void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	const struct drm_gpusvm_ctx ctx = {};
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	vsvm_range_zap(vm, range);
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
+			       vsvm_range_npages(range), &ctx);
+}
+
+static void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	vsvm_range_unmap(vm, range);
+	vsvm_pt_detach(vm, range);
+	drm_gpusvm_range_remove(&vm->svm, &range->base);
+}
+
+static struct vsvm_range *vsvm_svm_next_garbage(struct vsvm_vm *vm)
+{
+	struct vsvm_range *range;
+
+	guard(spinlock)(&vm->gc_lock);
+	range = list_first_entry_or_null(&vm->gc_list, struct vsvm_range,
+					 gc_link);
+	if (range)
+		list_del_init(&range->gc_link);
+	return range;
+}
+
+/*
+ * Removes the ranges whose memory was unmapped. What is left of a range that
+ * lost a part goes home, as it would hold VRAM for all of it.
+ */
+static void vsvm_svm_collect(struct vsvm_vm *vm)
+{
+	struct vsvm_range *range;
+
+	lockdep_assert_held(&vm->lock);
+	while ((range = vsvm_svm_next_garbage(vm))) {
+		if (range->base.flags.partial_unmap)
+			drm_gpusvm_range_evict(&vm->svm, &range->base);
+		vsvm_range_remove(vm, range);
+	}
+}
+
+static void vsvm_svm_gc_work(struct work_struct *work)
+{
+	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, gc_work);
+
+	guard(mutex)(&vm->lock);
+	if (!vm->closed)
+		vsvm_svm_collect(vm);
+}
+
+static void vsvm_svm_add_garbage(struct vsvm_vm *vm, struct vsvm_range *range,
+				 const struct mmu_notifier_range *mmu_range)
+{
+	drm_gpusvm_range_set_unmapped(&range->base, &range->pages, 1, mmu_range);
+	scoped_guard(spinlock, &vm->gc_lock) {
+		if (list_empty(&range->gc_link))
+			list_add_tail(&range->gc_link, &vm->gc_list);
+	}
+	queue_work(vm->vdev->svm_wq, &vm->gc_work);
+}
+
+/* All ranges in one submission, with one TLB invalidation. */
+static void vsvm_svm_zap(struct vsvm_vm *vm,
+			 struct drm_gpusvm_notifier *notifier,
+			 unsigned long start, unsigned long end)
+{
+	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
+	unsigned long first = ULONG_MAX, last = 0;
+	struct drm_gpusvm_range *base = NULL;
+	struct vsvm_wait wait;
+	struct vsvm_push push;
+
+	vsvm_wait_init(&wait);
+	vsvm_push_begin(&push, ring, &wait.sub);
+	drm_gpusvm_for_each_range(base, notifier, start, end) {
+		struct vsvm_range *range = to_vsvm_range(base);
+
+		if (!range->mapped)
+			continue;
+		vsvm_pt_clear(&push, range);
+		first = min(first, drm_gpusvm_range_start(base));
+		last = max(last, drm_gpusvm_range_end(base));
+		range->mapped = false;
+	}
+	if (!last)
+		return;
+	vsvm_push_tlb(&push, vm->queue, first, last - first);
+	vsvm_push_end(&push);
+	vsvm_stat_add(vm->vdev, VSVM_STAT_INVALIDATIONS, 1);
+	/* The reset that this comes from has stopped the queue, for good. */
+	if (vsvm_wait_for(ring, &wait))
+		drm_err_ratelimited(&vm->vdev->drm,
+				    "vm %u: invalidation failed\n", vm->id);
+}
+
+/*
+ * Memory is about to change. A range is taken away as a whole, as its pages
+ * are unmapped for DMA as a whole. May run in reclaim.
+ */
+static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
+				struct drm_gpusvm_notifier *notifier,
+				const struct mmu_notifier_range *mmu_range)
+{
+	const struct drm_gpusvm_ctx ctx = { .in_notifier = true };
+	struct drm_gpusvm_range *base = NULL;
+	struct vsvm_vm *vm = to_vsvm_vm(svm);
+	unsigned long start, end;
+
+	start = max(mmu_range->start, drm_gpusvm_notifier_start(notifier));
+	end = min(mmu_range->end, drm_gpusvm_notifier_end(notifier));
+	vsvm_svm_zap(vm, notifier, start, end);
+	drm_gpusvm_for_each_range(base, notifier, start, end) {
+		struct vsvm_range *range = to_vsvm_range(base);
+
+		drm_gpusvm_unmap_pages(svm, &range->pages,
+				       vsvm_range_npages(range), &ctx);
+		if (mmu_range->event == MMU_NOTIFY_UNMAP)
+			vsvm_svm_add_garbage(vm, range, mmu_range);
+	}
+}
+
+static const struct drm_gpusvm_ops vsvm_gpusvm_ops = {
+	.range_alloc = vsvm_range_alloc,
+	.range_free = vsvm_range_free,
+	.invalidate = vsvm_svm_invalidate,
+};
+
+/**
+ * vsvm_svm_init - begin to mirror the calling process
+ * @vm: address space
+ *
+ * Return: 0 or what drm_gpusvm_init() says.
+ */
+int vsvm_svm_init(struct vsvm_vm *vm)
+{
+	const unsigned long size = min(TASK_SIZE, 1ul << VSVM_VA_BITS);
+	int err;
+
+	spin_lock_init(&vm->gc_lock);
+	INIT_LIST_HEAD(&vm->gc_list);
+	INIT_WORK(&vm->gc_work, vsvm_svm_gc_work);
+	err = drm_gpusvm_init(&vm->svm, VSVM_NAME, vm->mm, 0, size,
+			      VSVM_NOTIFIER_SIZE, &vsvm_gpusvm_ops,
+			      vsvm_chunks, ARRAY_SIZE(vsvm_chunks));
+	if (!err)
+		drm_gpusvm_driver_set_lock(&vm->svm, &vm->lock);
+	return err;
+}
+
+/* The tables were taken away: no entry of the range is of use any more. */
+static void vsvm_range_drop(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	const struct drm_gpusvm_ctx ctx = {};
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	range->mapped = false;
+	range->pt = NULL;
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
+			       vsvm_range_npages(range), &ctx);
+}
+
+/**
+ * vsvm_svm_unmap_all - give all memory back
+ * @vm: address space, locked, whose page table was disabled
+ */
+void vsvm_svm_unmap_all(struct vsvm_vm *vm)
+{
+	struct drm_gpusvm_notifier *notifier;
+
+	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
+		struct drm_gpusvm_range *base = NULL;
+
+		drm_gpusvm_for_each_range(base, notifier, 0, ULONG_MAX)
+			vsvm_range_drop(vm, to_vsvm_range(base));
+	}
+}
+
+/**
+ * vsvm_svm_fini - stop mirroring
+ * @vm: address space, locked, with nothing mapped
+ */
+void vsvm_svm_fini(struct vsvm_vm *vm)
+{
+	drm_gpusvm_fini(&vm->svm);
+}
+
+static bool vsvm_range_ready(struct vsvm_vm *vm, struct vsvm_range *range,
+			     bool write)
+{
+	bool ready;
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	ready = range->mapped && (range->writable || !write);
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	return ready;
+}
+
+/* Where the range's pages are, in vm->scan_res. */
+static int vsvm_range_scan(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	struct vsvm_scanner scanner = {
+		.notifier = &range->base.notifier->notifier,
+		.mm = vm->mm,
+		.vdev = vm->vdev,
+		.pfn = vm->scan_pfn,
+	};
+
+	return vsvm_scan(&scanner, drm_gpusvm_range_start(&range->base),
+			 drm_gpusvm_range_end(&range->base), vm->scan_res);
+}
+
+/*
+ * A page in VRAM that the process shares with another one, after a fork(), and
+ * must not write to. hmm hands out a device's own pages as they are, even if
+ * asked for pages to write to.
+ */
+static bool vsvm_page_shared(u8 res)
+{
+	return (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_DEVICE &&
+	       !(res & DRM_VSVM_RES_WRITE);
+}
+
+/*
+ * Is the range to be mapped for reading only? The answer is good as long as
+ * the pages that were taken before are valid.
+ */
+static bool vsvm_range_shared(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	unsigned long i;
+
+	if (!range->pages.flags.has_devmem_pages)
+		return false;
+	if (vsvm_range_scan(vm, range))
+		return true;
+	for (i = 0; i < vsvm_range_npages(range); i++) {
+		if (vsvm_page_shared(vm->scan_res[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The GPU is to write: give the process pages of its own, as a write by the CPU
+ * would. They come home for that, and the migration takes them back.
+ */
+static int vsvm_range_unshare(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	unsigned long addr = drm_gpusvm_range_start(&range->base);
+	struct page *page;
+	unsigned long i;
+	long got = 1;
+
+	if (vsvm_range_scan(vm, range))
+		return -EAGAIN;
+	if (mmap_read_lock_killable(vm->mm))
+		return -EINTR;
+	for (i = 0; i < vsvm_range_npages(range) && got == 1; i++) {
+		if (!vsvm_page_shared(vm->scan_res[i]))
+			continue;
+		got = get_user_pages_remote(vm->mm, addr + i * PAGE_SIZE, 1,
+					    FOLL_WRITE, &page, NULL);
+		if (got == 1)
+			put_page(page);
+	}
+	mmap_read_unlock(vm->mm);
+	return got == 1 ? 0 : got == -ENOMEM ? got : -EAGAIN;
+}
+
+static void vsvm_range_migrate(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	const unsigned long start = drm_gpusvm_range_start(&range->base);
+	const unsigned long end = drm_gpusvm_range_end(&range->base);
+
+	if (vsvm_range_scan(vm, range))
+		return;
+	vsvm_place_in_vram(vm->vdev, vm->dpagemap, vm->mm, start, end,
+			   vm->scan_res, SZ_64K);
+}
+
+static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
+				const struct drm_gpusvm_ctx *ctx)
+{
+	int err;
+
+	range->writable = !ctx->read_only;
+	err = drm_gpusvm_get_pages(&vm->svm, &range->pages, vm->mm,
+				   &range->base.notifier->notifier,
+				   drm_gpusvm_range_start(&range->base),
+				   drm_gpusvm_range_end(&range->base), ctx);
+	if (!err && range->writable)
+		range->writable = !vsvm_range_shared(vm, range);
+	if (!err || err == -ENOMEM)
+		return err;
+	if (err == -EOPNOTSUPP)
+		drm_gpusvm_range_evict(&vm->svm, &range->base);
+	return -EAGAIN;
+}
+
+static int vsvm_range_map(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
+	struct vsvm_wait wait;
+	struct vsvm_push push;
+	int err;
+
+	err = vsvm_pt_attach(vm, range, vsvm_pt_large(range));
+	if (err)
+		return err;
+	drm_gpusvm_notifier_lock(&vm->svm);
+	if (!drm_gpusvm_pages_valid(&vm->svm, &range->pages)) {
+		drm_gpusvm_notifier_unlock(&vm->svm);
+		return -EAGAIN;
+	}
+	vsvm_wait_init(&wait);
+	vsvm_push_begin(&push, ring, &wait.sub);
+	vsvm_pt_write(&push, vm, range);
+	vsvm_push_end(&push);
+	range->mapped = true;
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	/* An invalidation from here on comes after this on the ring. */
+	return vsvm_wait_for(ring, &wait);
+}
+
+static int vsvm_find_errno(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -EPERM:
+		/* The mapping changed since we looked. */
+		return -EAGAIN;
+	case -ENOMEM:
+		return err;
+	default:
+		return -EFAULT;
+	}
+}
+
+/*
+ * The range for an address. One that no longer lies in a single VMA, or is
+ * larger than wanted now, makes way for another one.
+ */
+static struct vsvm_range *
+vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
+		const struct vsvm_span *span, unsigned long window,
+		const struct drm_gpusvm_ctx *ctx)
+{
+	const unsigned long start = max(span->start, ALIGN_DOWN(addr, window));
+	const unsigned long end = min(span->end,
+				      ALIGN_DOWN(addr, window) + window);
+	struct drm_gpusvm_range *base;
+
+	base = drm_gpusvm_range_find_or_insert(&vm->svm, addr, start, end, ctx);
+	if (IS_ERR(base))
+		return ERR_PTR(vsvm_find_errno(PTR_ERR(base)));
+	if (drm_gpusvm_range_start(base) < start ||
+	    drm_gpusvm_range_end(base) > end) {
+		vsvm_range_remove(vm, to_vsvm_range(base));
+		return ERR_PTR(-EAGAIN);
+	}
+	return to_vsvm_range(base);
+}
+
+static int vsvm_fault_once(struct vsvm_vm *vm, unsigned long addr, bool write,
+			   unsigned int try)
+{
+	const unsigned long window = vsvm_chunks[try * ARRAY_SIZE(vsvm_chunks) /
+						 VSVM_FAULT_TRIES];
+	struct drm_gpusvm_ctx ctx = {
+		.device_private_page_owner = vm->vdev->peer.owner,
+		.timeslice_ms = vm->vdev->config.timeslice_ms,
+		.devmem_possible = true,
+		.allow_mixed = true,
+	};
+	struct vsvm_range *range;
+	struct vsvm_span span;
+	int err;
+
+	vsvm_svm_collect(vm);
+	err = vsvm_span_at(vm->mm, addr, &span);
+	if (err)
+		return err;
+	if (!span.read || (write && !span.write))
+		return -EFAULT;
+	ctx.read_only = !span.write;
+	range = vsvm_range_find(vm, addr, &span, window, &ctx);
+	if (IS_ERR(range))
+		return PTR_ERR(range);
+	if (vsvm_range_ready(vm, range, write))
+		return 0;
+	if (range->writable == ctx.read_only || (write && !range->writable))
+		vsvm_range_unmap(vm, range);
+	if (write) {
+		err = vsvm_range_unshare(vm, range);
+		if (err)
+			return err;
+	}
+	if (range->base.flags.migrate_devmem &&
+	    vm->fault_repeat < VSVM_FAULT_REPEATS)
+		vsvm_range_migrate(vm, range);
+	err = vsvm_range_get_pages(vm, range, &ctx);
+	if (!err && write && !range->writable)
+		err = -EAGAIN;
+	return err ?: vsvm_range_map(vm, range);
+}
+
+static void vsvm_fault_note(struct vsvm_vm *vm, unsigned long addr)
+{
+	if (vm->fault_page == addr >> PAGE_SHIFT) {
+		vm->fault_repeat++;
+	} else {
+		vm->fault_page = addr >> PAGE_SHIFT;
+		vm->fault_repeat = 0;
+	}
+}
+
+static int vsvm_fault_retry(struct vsvm_vm *vm, unsigned long addr, bool write)
+{
+	unsigned int try;
+	int err = -EAGAIN;
+
+	guard(mutex)(&vm->lock);
+	vsvm_fault_note(vm, addr);
+	for (try = 0; try < VSVM_FAULT_TRIES && err == -EAGAIN; try++) {
+		if (READ_ONCE(vm->closed))
+			return -ECANCELED;
+		if (vsvm_vm_broken(vm))
+			return -EIO;
+		err = vsvm_fault_once(vm, addr, write, try);
+	}
+	return err;
+}
+
+/**
+ * vsvm_svm_fault - serve a fault of the GPU
+ * @vm: address space
+ * @addr: address that it touched
+ * @write: or read
+ *
+ * On success the address is mapped, unless it was invalidated again meanwhile.
+ *
+ * Context: process, without locks.
+ *
+ * Return: 0; -EFAULT if the process itself could not do that access, or if
+ * serving it failed too often; -ENOMEM, -ENOSPC for want of a page table; -EIO,
+ * -ENODEV; -ECANCELED if the address space is being closed.
+ */
+int vsvm_svm_fault(struct vsvm_vm *vm, unsigned long addr, bool write)
+{
+	int err;
+
+	if (!mmget_not_zero(vm->mm))
+		return -EFAULT;
+	err = vsvm_fault_retry(vm, addr, write);
+	/* Maybe the last user: do not tear down a process's memory here. */
+	mmput_async(vm->mm);
+	return err == -EAGAIN || err == -EINTR ? -EFAULT : err;
+}

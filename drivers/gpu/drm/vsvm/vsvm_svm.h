@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Shared virtual memory: how a process's memory gets to the GPU. */
+#ifndef _VSVM_SVM_H_
+#define _VSVM_SVM_H_
+
+#include <linux/mmu_notifier.h>
+#include <linux/types.h>
+
+struct drm_pagemap;
+struct drm_pagemap_addr;
+struct mm_struct;
+struct vsvm_device;
+struct vsvm_vm;
+
+/* Pages that a scan looks at in one go: a large page. */
+#define VSVM_SCAN_PAGES	512
+
+/**
+ * struct vsvm_span - the mapping around an address
+ * @start: first address of the VMA
+ * @end: address after the last one
+ * @read: the process may read it
+ * @write: the process may write it
+ * @anon: ordinary anonymous memory, which can go to VRAM
+ */
+struct vsvm_span {
+	unsigned long start;
+	unsigned long end;
+	bool read;
+	bool write;
+	bool anon;
+};
+
+/**
+ * struct vsvm_scanner - looks where pages of an mm are
+ * @notifier: covers the memory; tells if it changes meanwhile
+ * @mm: whose memory
+ * @vdev: whose VRAM counts as that of the device
+ * @pfn: work space for VSVM_SCAN_PAGES pages
+ */
+struct vsvm_scanner {
+	struct mmu_interval_notifier *notifier;
+	struct mm_struct *mm;
+	struct vsvm_device *vdev;
+	unsigned long *pfn;
+};
+
+/* vsvm_svm.c */
+int vsvm_svm_init(struct vsvm_vm *vm);
+void vsvm_svm_unmap_all(struct vsvm_vm *vm);
+void vsvm_svm_fini(struct vsvm_vm *vm);
+int vsvm_svm_fault(struct vsvm_vm *vm, unsigned long addr, bool write);
+
+/* vsvm_place.c */
+int vsvm_span_at(struct mm_struct *mm, unsigned long addr,
+		 struct vsvm_span *span);
+int vsvm_span_check(struct mm_struct *mm, unsigned long start,
+		    unsigned long end);
+int vsvm_scan(struct vsvm_scanner *scanner, unsigned long start,
+	      unsigned long end, u8 *res);
+int vsvm_place_in_vram(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
+		       struct mm_struct *mm, unsigned long start,
+		       unsigned long end, const u8 *res, unsigned long min_size);
+int vsvm_place_in_ram(struct vsvm_scanner *scanner, unsigned long start,
+		      unsigned long end);
+
+/* vsvm_migrate.c */
+u64 vsvm_addr_offset(struct vsvm_device *vdev,
+		     const struct drm_pagemap_addr *addr);
+
+#endif /* _VSVM_SVM_H_ */

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * GPU address spaces: their life.
+ *
+ * One ends in two steps. Closing takes it from the hardware and the process,
+ * once, whoever comes first: the user, the last close of the file, or the
+ * removal of the device. What is left is a name that jobs and ioctls at work
+ * may still hold; the last reference frees it.
+ */
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <linux/dma-mapping.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "vsvm_bo.h"
+#include "vsvm_svm.h"
+#include "vsvm_vm.h"
+
+static int vsvm_vm_init_memory(struct vsvm_vm *vm)
+{
+	vm->usage = kzalloc_obj(*vm->usage);
+	if (!vm->usage)
+		return -ENOMEM;
+	refcount_set(&vm->usage->ref, 1);
+	vm->scan_pfn = kcalloc(VSVM_SCAN_PAGES, sizeof(*vm->scan_pfn),
+			       GFP_KERNEL);
+	vm->scan_res = kcalloc(VSVM_SCAN_PAGES, sizeof(*vm->scan_res),
+			       GFP_KERNEL);
+	vm->staging = dma_alloc_coherent(vm->vdev->drm.dev, VSVM_HW_PAGE_SIZE,
+					 &vm->staging_dma, GFP_KERNEL);
+	return vm->scan_pfn && vm->scan_res && vm->staging ? 0 : -ENOMEM;
+}
+
+static int vsvm_vm_init_queue(struct vsvm_vm *vm)
+{
+	int queue;
+
+	queue = ida_alloc_max(&vm->vdev->queue_ida, VSVM_HW_NUM_QUEUES - 1,
+			      GFP_KERNEL);
+	if (queue < 0)
+		return queue;
+	vm->queue = queue;
+	vm->ring = &vm->vdev->ring[VSVM_HW_QUEUE0 + queue];
+	return 0;
+}
+
+static int vsvm_vm_init_parts(struct vsvm_vm *vm)
+{
+	int err;
+
+	err = vsvm_vm_init_memory(vm);
+	if (err)
+		return err;
+	err = vsvm_vm_init_queue(vm);
+	if (err)
+		return err;
+	vm->dpagemap = vsvm_pagemap_get(vm->vdev);
+	if (IS_ERR(vm->dpagemap)) {
+		err = PTR_ERR(vm->dpagemap);
+		vm->dpagemap = NULL;
+		return err;
+	}
+	return vsvm_pt_init(vm);
+}
+
+/* Undoes vsvm_vm_init_parts(), also if it stopped half-way. */
+static void vsvm_vm_fini_parts(struct vsvm_vm *vm)
+{
+	if (vm->root) {
+		vsvm_pt_disable(vm);
+		vsvm_pt_fini(vm);
+	}
+	drm_pagemap_put(vm->dpagemap);
+	vm->dpagemap = NULL;
+	if (vm->queue >= 0)
+		ida_free(&vm->vdev->queue_ida, vm->queue);
+	if (vm->staging)
+		dma_free_coherent(vm->vdev->drm.dev, VSVM_HW_PAGE_SIZE,
+				  vm->staging, vm->staging_dma);
+	kfree(vm->scan_res);
+	kfree(vm->scan_pfn);
+}
+
+static void vsvm_vm_free(struct kref *ref)
+{
+	struct vsvm_vm *vm = container_of(ref, struct vsvm_vm, ref);
+	struct drm_device *drm = &vm->vdev->drm;
+
+	vsvm_usage_put(vm->usage);
+	mmdrop(vm->mm);
+	mutex_destroy(&vm->lock);
+	mutex_destroy(&vm->submit_lock);
+	mutex_destroy(&vm->close_lock);
+	kfree_rcu(vm, rcu);
+	drm_dev_put(drm);
+}
+
+/**
+ * vsvm_vm_put - drop a reference
+ * @vm: address space
+ *
+ * Context: any that may free a drm_device.
+ */
+void vsvm_vm_put(struct vsvm_vm *vm)
+{
+	kref_put(&vm->ref, vsvm_vm_free);
+}
+
+/* From here on faults find it. */
+static void vsvm_vm_publish(struct vsvm_vm *vm)
+{
+	struct vsvm_device *vdev = vm->vdev;
+
+	scoped_guard(mutex, &vdev->vm_lock)
+		list_add_tail(&vm->link, &vdev->vms);
+	scoped_guard(spinlock, &vdev->fault_lock)
+		vdev->queue_vm[vm->queue] = vm;
+}
+
+static void vsvm_vm_retract(struct vsvm_vm *vm)
+{
+	struct vsvm_device *vdev = vm->vdev;
+
+	scoped_guard(spinlock, &vdev->fault_lock)
+		vdev->queue_vm[vm->queue] = NULL;
+	scoped_guard(mutex, &vdev->vm_lock)
+		list_del_init(&vm->link);
+}
+
+static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
+{
+	struct vsvm_vm *vm = kzalloc_obj(*vm);
+
+	if (!vm)
+		return NULL;
+	kref_init(&vm->ref);
+	drm_dev_get(&vdev->drm);
+	vm->vdev = vdev;
+	vm->epoch = READ_ONCE(vdev->epoch);
+	mmgrab(current->mm);
+	vm->mm = current->mm;
+	vm->queue = -1;
+	mutex_init(&vm->close_lock);
+	mutex_init(&vm->submit_lock);
+	mutex_init(&vm->lock);
+	INIT_LIST_HEAD(&vm->link);
+	INIT_WORK(&vm->fault_work, vsvm_vm_fault_work);
+	return vm;
+}
+
+/**
+ * vsvm_vm_create - make an address space that mirrors the calling process
+ * @vdev: device, under drm_dev_enter()
+ *
+ * Return: a reference, or ERR_PTR() of -ENOMEM, -ENOSPC if no queue is left,
+ * -EINTR, -ERESTARTSYS, -EIO.
+ */
+struct vsvm_vm *vsvm_vm_create(struct vsvm_device *vdev)
+{
+	struct vsvm_vm *vm = vsvm_vm_alloc(vdev);
+	int err;
+
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	err = vsvm_vm_init_parts(vm);
+	if (err)
+		goto err_parts;
+	err = vsvm_svm_init(vm);
+	if (err)
+		goto err_parts;
+	err = vsvm_sched_init(vm);
+	if (err)
+		goto err_svm;
+	vsvm_vm_publish(vm);
+	return vm;
+
+err_svm:
+	scoped_guard(mutex, &vm->lock)
+		vsvm_svm_fini(vm);
+err_parts:
+	vsvm_vm_fini_parts(vm);
+	vsvm_vm_put(vm);
+	return ERR_PTR(err);
+}
+
+/**
+ * vsvm_vm_close - end an address space
+ * @vm: address space, referenced
+ *
+ * On return no job of it runs, nothing of it is mapped. If somebody else ends
+ * it already, waits for that.
+ *
+ * Context: process, without locks.
+ */
+void vsvm_vm_close(struct vsvm_vm *vm)
+{
+	guard(mutex)(&vm->close_lock);
+	if (vm->closed)
+		return;
+	scoped_guard(mutex, &vm->submit_lock)
+		WRITE_ONCE(vm->closed, true);
+	vsvm_vm_retract(vm);
+	vsvm_sched_kill(vm);
+	cancel_work_sync(&vm->fault_work);
+	scoped_guard(mutex, &vm->lock) {
+		/* Before memory is unmapped that the tables point to. */
+		vsvm_pt_disable(vm);
+		vsvm_svm_unmap_all(vm);
+		vsvm_svm_fini(vm);
+	}
+	cancel_work_sync(&vm->gc_work);
+	vsvm_vm_fini_parts(vm);
+}
+
+/**
+ * vsvm_vm_usage - who accounts for the VRAM of a process
+ * @vdev: device
+ * @mm: the process
+ *
+ * Context: innermost lock only, for a migration.
+ *
+ * Return: a reference, or NULL if it has no address space (any more). If it has
+ * several, the first one.
+ */
+struct vsvm_usage *vsvm_vm_usage(struct vsvm_device *vdev,
+				 const struct mm_struct *mm)
+{
+	struct vsvm_vm *vm;
+
+	guard(mutex)(&vdev->vm_lock);
+	list_for_each_entry(vm, &vdev->vms, link) {
+		if (vm->mm == mm) {
+			refcount_inc(&vm->usage->ref);
+			return vm->usage;
+		}
+	}
+	return NULL;
+}
+
+/**
+ * vsvm_vm_collect - references to all address spaces
+ * @vdev: device
+ * @vms: gets them
+ * @max: room in @vms
+ *
+ * Return: how many.
+ */
+unsigned int vsvm_vm_collect(struct vsvm_device *vdev, struct vsvm_vm **vms,
+			     unsigned int max)
+{
+	struct vsvm_vm *vm;
+	unsigned int num = 0;
+
+	guard(mutex)(&vdev->vm_lock);
+	list_for_each_entry(vm, &vdev->vms, link) {
+		if (num == max)
+			break;
+		/* The last reference goes only after it left the list. */
+		kref_get(&vm->ref);
+		vms[num++] = vm;
+	}
+	return num;
+}
+
+static struct vsvm_vm *vsvm_vm_first(struct vsvm_device *vdev)
+{
+	struct vsvm_vm *vm;
+
+	return vsvm_vm_collect(vdev, &vm, 1) ? vm : NULL;
+}
+
+/**
+ * vsvm_vm_close_all - end all address spaces
+ * @vdev: device that makes no new ones
+ */
+void vsvm_vm_close_all(struct vsvm_device *vdev)
+{
+	struct vsvm_vm *vm;
+
+	while ((vm = vsvm_vm_first(vdev))) {
+		vsvm_vm_close(vm);
+		vsvm_vm_put(vm);
+	}
+}
+
+/**
+ * vsvm_vm_lookup - find an address space by its number
+ * @file: open file
+ * @id: number
+ *
+ * Return: a reference, or ERR_PTR() of -ENOENT, or -EPERM if the caller is not
+ * the process that it mirrors.
+ */
+struct vsvm_vm *vsvm_vm_lookup(struct drm_file *file, u32 id)
+{
+	struct vsvm_file *vfile = file->driver_priv;
+	struct vsvm_vm *vm;
+
+	xa_lock(&vfile->vms);
+	vm = xa_load(&vfile->vms, id);
+	if (vm)
+		kref_get(&vm->ref);
+	xa_unlock(&vfile->vms);
+	if (!vm)
+		return ERR_PTR(-ENOENT);
+	if (vm->mm != current->mm) {
+		vsvm_vm_put(vm);
+		return ERR_PTR(-EPERM);
+	}
+	return vm;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A GPU address space, and what maps memory into it. */
+#ifndef _VSVM_VM_H_
+#define _VSVM_VM_H_
+
+#include <drm/drm_gpusvm.h>
+#include <drm/gpu_scheduler.h>
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
+
+#include "vsvm_drv.h"
+
+struct drm_file;
+struct vsvm_bo;
+struct vsvm_usage;
+
+/**
+ * struct vsvm_pt - a page table, as the driver remembers it
+ * @bo: the table itself, in VRAM, which the CPU never reads
+ * @parent: the table that points to it, NULL for the root
+ * @offset: in VRAM
+ * @va: first address that it translates
+ * @level: 0 for the one whose entries are pages
+ * @users: child tables, and SVM ranges that have entries in it
+ * @child: tables that its entries point to; for a level above 0
+ *
+ * Protected by vsvm_vm.lock; @offset and @va are constant.
+ */
+struct vsvm_pt {
+	struct vsvm_bo *bo;
+	struct vsvm_pt *parent;
+	u64 offset;
+	u64 va;
+	unsigned int level;
+	unsigned int users;
+	struct vsvm_pt *child[];
+};
+
+/**
+ * struct vsvm_range - an SVM range
+ * @base: base; lies in one VMA when it is mapped
+ * @pages: DMA addresses of its pages
+ * @pt: table that holds its entries, referenced; NULL if it never had any
+ * @pte_offset: of its first entry in VRAM
+ * @pte_bytes: size of its entries; one entry if mapped as a large page
+ * @mapped: its entries are valid
+ * @writable: @pages were taken for writing
+ * @gc_link: in vsvm_vm.gc_list, when its memory was unmapped
+ *
+ * Written with vsvm_vm.lock and the notifier lock for read, except for @mapped,
+ * which an invalidation clears with the notifier lock for write.
+ */
+struct vsvm_range {
+	struct drm_gpusvm_range base;
+	struct drm_gpusvm_pages pages;
+	struct vsvm_pt *pt;
+	u64 pte_offset;
+	u64 pte_bytes;
+	bool mapped;
+	bool writable;
+	struct list_head gc_link;
+};
+
+static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
+{
+	return container_of(range, struct vsvm_range, base);
+}
+
+/* Faults that wait to be served. More are not needed: a replay brings back
+ * what does not fit.
+ */
+#define VSVM_VM_FAULTS	8
+
+/**
+ * struct vsvm_vm - an address space
+ * @ref: held by the file, by ioctls at work, and by jobs
+ * @rcu: frees it, as names of its fences may still be read
+ * @vdev: device, referenced
+ * @id: number in its file
+ * @mm: process that it mirrors; the memory of the structure is held, not more
+ * @queue: its compute queue
+ * @ring: of that queue
+ * @dpagemap: the device's pagemap, referenced until it is closed
+ * @close_lock: ends it once, and makes others wait for that
+ * @closed: it has ended; with @close_lock, @submit_lock and @lock to set
+ * @link: in vsvm_device.vms
+ * @submit_lock: order of jobs
+ * @sched: scheduler, of its own so that one hung job stops no others
+ * @entity: where jobs queue
+ * @fence_context: of the fences of the hardware
+ * @fence_seqno: of the last one; jobs run one after the other
+ * @svm: mirror of the process
+ * @lock: see vsvm_drv.h
+ * @root: page table
+ * @epoch: of the device when it was made; if it is another one now, the page
+ *	table is not to be trusted
+ * @staging: page-table entries on their way to VRAM, with @lock
+ * @staging_dma: its address for the device
+ * @scan_pfn: work space of a scan of one range, with @lock
+ * @scan_res: its result
+ * @gc_lock: protects @gc_list; taken in invalidations
+ * @gc_list: ranges whose memory was unmapped
+ * @gc_work: removes them
+ * @fault: records to be served, with vsvm_device.fault_lock
+ * @num_faults: how many
+ * @fault_work: serves them
+ * @served: faults served, to tell a slow job from a hung one
+ * @fault_page: page that faulted last
+ * @fault_repeat: how often in a row
+ * @usage: VRAM of its process, referenced
+ * @busy_ns: time that its jobs spent on the hardware
+ * @busy_until: when the last of them was done
+ */
+struct vsvm_vm {
+	struct kref ref;
+	struct rcu_head rcu;
+	struct vsvm_device *vdev;
+	u32 id;
+	struct mm_struct *mm;
+	int queue;
+	struct vsvm_ring *ring;
+	struct drm_pagemap *dpagemap;
+
+	/* Outermost. */
+	struct mutex close_lock;
+	bool closed;
+	struct list_head link;
+
+	/* Order of jobs. */
+	struct mutex submit_lock;
+	struct drm_gpu_scheduler sched;
+	struct drm_sched_entity entity;
+	u64 fence_context;
+	u64 fence_seqno;
+
+	struct drm_gpusvm svm;
+	/* Ranges and page tables. */
+	struct mutex lock;
+	struct vsvm_pt *root;
+	u32 epoch;
+	u64 *staging;
+	dma_addr_t staging_dma;
+	unsigned long *scan_pfn;
+	u8 *scan_res;
+
+	/* The list. */
+	spinlock_t gc_lock;
+	struct list_head gc_list;
+	struct work_struct gc_work;
+
+	struct vsvm_hw_fault fault[VSVM_VM_FAULTS];
+	unsigned int num_faults;
+	struct work_struct fault_work;
+	atomic_t served;
+	u64 fault_page;
+	unsigned int fault_repeat;
+	struct vsvm_usage *usage;
+	atomic64_t busy_ns;
+	u64 busy_until;
+};
+
+static inline struct vsvm_vm *to_vsvm_vm(struct drm_gpusvm *svm)
+{
+	return container_of(svm, struct vsvm_vm, svm);
+}
+
+/* May its jobs run? Not after the paging engine lost commands. */
+static inline bool vsvm_vm_broken(struct vsvm_vm *vm)
+{
+	return READ_ONCE(vm->epoch) != READ_ONCE(vm->vdev->epoch);
+}
+
+/* vsvm_vm.c */
+struct vsvm_vm *vsvm_vm_create(struct vsvm_device *vdev);
+void vsvm_vm_close(struct vsvm_vm *vm);
+void vsvm_vm_close_all(struct vsvm_device *vdev);
+struct vsvm_vm *vsvm_vm_lookup(struct drm_file *file, u32 id);
+void vsvm_vm_put(struct vsvm_vm *vm);
+struct vsvm_usage *vsvm_vm_usage(struct vsvm_device *vdev,
+				 const struct mm_struct *mm);
+unsigned int vsvm_vm_collect(struct vsvm_device *vdev, struct vsvm_vm **vms,
+			     unsigned int max);
+
+/* vsvm_pt.c */
+int vsvm_pt_init(struct vsvm_vm *vm);
+void vsvm_pt_disable(struct vsvm_vm *vm);
+void vsvm_pt_fini(struct vsvm_vm *vm);
+int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_range *range, bool large);
+void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_range *range);
+bool vsvm_pt_large(struct vsvm_range *range);
+void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
+		   struct vsvm_range *range);
+void vsvm_pt_clear(struct vsvm_push *push, struct vsvm_range *range);
+
+/* vsvm_fault.c */
+void vsvm_vm_fault_work(struct work_struct *work);
+
+/* vsvm_sched.c */
+int vsvm_sched_init(struct vsvm_vm *vm);
+void vsvm_sched_kill(struct vsvm_vm *vm);
+
+#endif /* _VSVM_VM_H_ */

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR MIT */
+/*
+ * User-space interface of vsvm, a virtual GPU with shared virtual memory.
+ *
+ * Rules that hold for every ioctl: unknown flags, unknown enum values and
+ * padding that is not zero give -EINVAL; a user pointer that cannot be
+ * accessed gives -EFAULT; a device that was unplugged gives -ENODEV; an
+ * address space that does not exist, or belongs to another open file, gives
+ * -ENOENT; one that mirrors another process, as after fork(), gives -EPERM; a
+ * failed call leaves everything as it was. Addresses are those of the calling
+ * process; one that no process can have gives -EINVAL.
+ */
+#ifndef _UAPI_VSVM_DRM_H_
+#define _UAPI_VSVM_DRM_H_
+
+#include "drm.h"
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+#define DRM_VSVM_QUERY		0x00
+#define DRM_VSVM_VM_CREATE	0x01
+#define DRM_VSVM_VM_DESTROY	0x02
+#define DRM_VSVM_EXEC		0x03
+#define DRM_VSVM_PREFETCH	0x04
+#define DRM_VSVM_RESIDENCY	0x05
+
+/* Parameters of DRM_IOCTL_VSVM_QUERY and the structures that they return. */
+#define DRM_VSVM_QUERY_DEVICE	0	/* struct drm_vsvm_device_info */
+#define DRM_VSVM_QUERY_STATS	1	/* struct drm_vsvm_stats */
+
+/**
+ * struct drm_vsvm_query - ask for a structure of facts
+ * @param: one of DRM_VSVM_QUERY_*
+ * @size: in: room at @data in bytes; out: full size of the structure.
+ *	0 just asks for the size.
+ * @data: user pointer. Gets the smaller of room and structure.
+ *
+ * Errors: -EINVAL for an unknown @param, -EFAULT.
+ */
+struct drm_vsvm_query {
+	__u32 param;
+	__u32 size;
+	__u64 data;
+};
+
+/**
+ * struct drm_vsvm_device_info - what the device is
+ * @vram_size: bytes of VRAM
+ * @vram_used: bytes of it that are allocated now
+ * @va_bits: width of a GPU virtual address
+ * @num_peers: devices that this one has a link to
+ * @large_page: size of a large GPU page in bytes
+ * @device_id: number of this device among those of the driver
+ */
+struct drm_vsvm_device_info {
+	__u64 vram_size;
+	__u64 vram_used;
+	__u32 va_bits;
+	__u32 num_peers;
+	__u32 large_page;
+	__u32 device_id;
+};
+
+/**
+ * struct drm_vsvm_stats - counters of the device since it was bound
+ * @gpu_faults: fault records that the GPU raised
+ * @gpu_faults_merged: of those, answered by another record's service
+ * @gpu_faults_failed: of those, that ended a job
+ * @cpu_faults: passes in which CPU accesses brought memory home from VRAM
+ * @to_vram_bytes: bytes copied from system memory to VRAM
+ * @to_vram_ns: time that these copies took, from submission to completion
+ * @to_ram_bytes: bytes copied from VRAM to system memory
+ * @to_ram_ns: time that these copies took
+ * @cleared_bytes: bytes of VRAM cleared for memory that had no page yet
+ * @evictions: allocations moved out of VRAM to make room or on unbind
+ * @invalidations: calls that made GPU mappings invalid
+ * @tlb_flushes: TLB invalidations sent to the GPU
+ * @jobs: jobs completed
+ * @jobs_failed: of those, that ended with an error
+ */
+struct drm_vsvm_stats {
+	__u64 gpu_faults;
+	__u64 gpu_faults_merged;
+	__u64 gpu_faults_failed;
+	__u64 cpu_faults;
+	__u64 to_vram_bytes;
+	__u64 to_vram_ns;
+	__u64 to_ram_bytes;
+	__u64 to_ram_ns;
+	__u64 cleared_bytes;
+	__u64 evictions;
+	__u64 invalidations;
+	__u64 tlb_flushes;
+	__u64 jobs;
+	__u64 jobs_failed;
+};
+
+/**
+ * struct drm_vsvm_vm_create - make a GPU address space
+ * @flags: must be 0
+ * @vm_id: out: its number, not 0
+ *
+ * The address space mirrors that of the calling process, for as long as the
+ * process or the file lives.
+ *
+ * Errors: -EINVAL, -ENOMEM, -ENODEV, -ENOSPC when the device has no queue left.
+ */
+struct drm_vsvm_vm_create {
+	__u32 flags;
+	__u32 vm_id;
+};
+
+/**
+ * struct drm_vsvm_vm_destroy - end a GPU address space
+ * @vm_id: its number
+ * @pad: must be 0
+ *
+ * Jobs that still run on it end with an error. Memory in VRAM stays there.
+ *
+ * Errors: -EINVAL, -ENOENT.
+ */
+struct drm_vsvm_vm_destroy {
+	__u32 vm_id;
+	__u32 pad;
+};
+
+/* What a kernel does. Elements are bytes unless it says otherwise. */
+#define DRM_VSVM_OP_FILL	0	/* dst[i] = arg */
+#define DRM_VSVM_OP_COPY	1	/* dst[i] = src[i] */
+#define DRM_VSVM_OP_ADD		2	/* dst[i] = src[i] + arg */
+#define DRM_VSVM_OP_SAXPY	3	/* u32 dst[i] += arg * src[i] */
+#define DRM_VSVM_OP_HISTOGRAM	4	/* u64 dst[256] = counts of src[0..count) */
+#define DRM_VSVM_OP_SUM		5	/* u64 dst[0] = sum of src[0..count) */
+/*
+ * Follow u64 next pointers at offset 0 of each node from src to 0, or for
+ * count nodes if count is not 0. u64 dst[0] = nodes, u64 dst[1] = sum of the
+ * u64 at offset arg of each node.
+ */
+#define DRM_VSVM_OP_CHASE	6
+
+/**
+ * struct drm_vsvm_kernel - one kernel of a job
+ * @op: one of DRM_VSVM_OP_*
+ * @pad: must be 0
+ * @dst: virtual address of the result
+ * @src: virtual address of the input; must be 0 for FILL
+ * @count: elements
+ * @arg: see @op
+ *
+ * u64 and u32 elements must be naturally aligned. Source and destination of a
+ * COPY must not overlap, unless they are the same.
+ */
+struct drm_vsvm_kernel {
+	__u32 op;
+	__u32 pad;
+	__u64 dst;
+	__u64 src;
+	__u64 count;
+	__u64 arg;
+};
+
+#define DRM_VSVM_SYNC_SIGNAL	(1 << 0)	/* out-fence; else in-fence */
+
+/**
+ * struct drm_vsvm_sync - a drm_syncobj to wait for or to signal
+ * @handle: of the syncobj
+ * @flags: DRM_VSVM_SYNC_SIGNAL or 0
+ * @point: timeline point, 0 for a binary syncobj
+ */
+struct drm_vsvm_sync {
+	__u32 handle;
+	__u32 flags;
+	__u64 point;
+};
+
+#define DRM_VSVM_EXEC_WAIT	(1 << 0)	/* return when the job is done */
+
+/* Bounds of a job. */
+#define DRM_VSVM_MAX_KERNELS	32
+#define DRM_VSVM_MAX_SYNCS	64
+
+/**
+ * struct drm_vsvm_exec - run kernels, one after the other, as one job
+ * @vm_id: address space
+ * @flags: DRM_VSVM_EXEC_WAIT or 0
+ * @num_kernels: 1 to DRM_VSVM_MAX_KERNELS
+ * @num_syncs: 0 to DRM_VSVM_MAX_SYNCS
+ * @kernels: user pointer to struct drm_vsvm_kernel[@num_kernels]
+ * @syncs: user pointer to struct drm_vsvm_sync[@num_syncs]
+ * @fault_addr: out, with WAIT: the address that failed, if -EFAULT
+ * @failed_kernel: out, with WAIT: index of the kernel that failed
+ * @pad: must be 0
+ *
+ * A job that reads memory without permission, or memory that is not there,
+ * ends with -EFAULT: returned with WAIT, else in the out-fences. The kernels
+ * before the one that failed have run.
+ *
+ * Errors: -EINVAL, -ENOENT (VM or syncobj), -EPERM, -EFAULT, -ENOMEM, -ENODEV, -ETIME
+ * (the job hung and was cancelled), -ECANCELED (device unbound or VM
+ * destroyed), -EIO (engine error), -EINTR or -ERESTARTSYS while waiting: the job goes on.
+ */
+struct drm_vsvm_exec {
+	__u32 vm_id;
+	__u32 flags;
+	__u32 num_kernels;
+	__u32 num_syncs;
+	__u64 kernels;
+	__u64 syncs;
+	__u64 fault_addr;
+	__u32 failed_kernel;
+	__u32 pad;
+};
+
+#define DRM_VSVM_LOC_SYSTEM	0
+#define DRM_VSVM_LOC_DEVICE	1	/* VRAM of this device */
+
+/**
+ * struct drm_vsvm_prefetch - move memory
+ * @vm_id: address space
+ * @location: one of DRM_VSVM_LOC_*
+ * @start: first address, a multiple of the page size
+ * @length: bytes, a multiple of the page size, not 0
+ * @flags: must be 0
+ * @pad: must be 0
+ * @moved: out: pages that are at @location now and were not before, or had no
+ *	page before
+ * @skipped: out: pages that are not at @location now
+ *
+ * Returns when the memory has moved. Pages that cannot move stay and are
+ * counted as skipped: that is not an error.
+ *
+ * Errors: -EINVAL (range unaligned, empty, wrapping or beyond the address
+ * space), -ENOENT (VM), -EPERM,
+ * -EFAULT (part of the range is not mapped; nothing has moved), -ENODEV,
+ * -ENOMEM, -EINTR.
+ */
+struct drm_vsvm_prefetch {
+	__u32 vm_id;
+	__u32 location;
+	__u64 start;
+	__u64 length;
+	__u32 flags;
+	__u32 pad;
+	__u64 moved;
+	__u64 skipped;
+};
+
+/* Where a page is: the value of a byte of DRM_IOCTL_VSVM_RESIDENCY. */
+#define DRM_VSVM_RES_NONE	0x00	/* no page, or swapped out */
+#define DRM_VSVM_RES_SYSTEM	0x01
+#define DRM_VSVM_RES_DEVICE	0x02	/* VRAM of this device */
+#define DRM_VSVM_RES_PEER	0x03	/* VRAM of another device */
+#define DRM_VSVM_RES_MASK	0x0f
+#define DRM_VSVM_RES_WRITE	0x10	/* the CPU's entry allows writing */
+#define DRM_VSVM_RES_PMD	0x20	/* mapped by an entry of 2 MiB */
+
+/**
+ * struct drm_vsvm_residency - ask where pages are
+ * @vm_id: address space
+ * @flags: must be 0
+ * @start: first address, a multiple of the page size
+ * @length: bytes, a multiple of the page size, not 0
+ * @pages: user pointer to a byte for each page
+ *
+ * Moves nothing. The answer may be old when it arrives.
+ *
+ * Errors: -EINVAL (as PREFETCH), -ENOENT (VM), -EPERM, -EFAULT (@pages, or
+ * part of the range is not mapped), -ENODEV, -ENOMEM, -EBUSY (the range kept changing), -EINTR.
+ */
+struct drm_vsvm_residency {
+	__u32 vm_id;
+	__u32 flags;
+	__u64 start;
+	__u64 length;
+	__u64 pages;
+};
+
+#define DRM_IOCTL_VSVM_QUERY \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_QUERY, struct drm_vsvm_query)
+#define DRM_IOCTL_VSVM_VM_CREATE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_VM_CREATE, struct drm_vsvm_vm_create)
+#define DRM_IOCTL_VSVM_VM_DESTROY \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_VSVM_VM_DESTROY, struct drm_vsvm_vm_destroy)
+#define DRM_IOCTL_VSVM_EXEC \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_EXEC, struct drm_vsvm_exec)
+#define DRM_IOCTL_VSVM_PREFETCH \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_PREFETCH, struct drm_vsvm_prefetch)
+#define DRM_IOCTL_VSVM_RESIDENCY \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_VSVM_RESIDENCY, struct drm_vsvm_residency)
+
+#if defined(__cplusplus)
+}
+#endif
+
+#endif /* _UAPI_VSVM_DRM_H_ */
