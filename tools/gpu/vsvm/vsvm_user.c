@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * A thin layer over the user-space interface of vsvm, see vsvm_user.h.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "vsvm_user.h"
+
+/* Render nodes have the minors 128 to 191. */
+#define FIRST_RENDER_NODE	128
+#define LAST_RENDER_NODE	191
+
+#define DEBUGFS			"/sys/kernel/debug"
+
+static int vsvm_ioctl(int fd, unsigned long request, void *arg)
+{
+	return ioctl(fd, request, arg) ? -errno : 0;
+}
+
+static bool is_vsvm(int fd)
+{
+	char name[sizeof(VSVM_DRIVER_NAME)] = "";
+	struct drm_version version = {
+		.name_len = sizeof(name) - 1,
+		.name = name,
+	};
+
+	return !vsvm_ioctl(fd, DRM_IOCTL_VERSION, &version) &&
+	       version.name_len == sizeof(name) - 1 &&
+	       !memcmp(name, VSVM_DRIVER_NAME, sizeof(name) - 1);
+}
+
+/* Learn the device's place in sysfs while it is bound: unbind needs it. */
+static int find_sysfs(struct vsvm_dev *dev)
+{
+	char link[64], path[PATH_MAX];
+	struct stat st;
+	int n;
+
+	if (fstat(dev->fd, &st))
+		return -errno;
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u/device",
+		 major(st.st_rdev), minor(st.st_rdev));
+	if (!realpath(link, path))
+		return -errno;
+	n = snprintf(dev->name, sizeof(dev->name), "%s",
+		     strrchr(path, '/') + 1);
+	if (n >= (int)sizeof(dev->name))
+		return -ENAMETOOLONG;
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u/device/driver",
+		 major(st.st_rdev), minor(st.st_rdev));
+	return realpath(link, dev->driver) ? 0 : -errno;
+}
+
+static int try_open(struct vsvm_dev *dev, int minor, int id)
+{
+	struct drm_vsvm_device_info info;
+	int err = -ENODEV;
+
+	snprintf(dev->node, sizeof(dev->node), "/dev/dri/renderD%d", minor);
+	dev->fd = open(dev->node, O_RDWR | O_CLOEXEC);
+	if (dev->fd < 0)
+		return -errno;
+	if (is_vsvm(dev->fd)) {
+		err = vsvm_query_device(dev->fd, &info);
+		if (!err && id >= 0 && info.device_id != (unsigned int)id)
+			err = -ENODEV;
+		if (!err)
+			err = find_sysfs(dev);
+	}
+	if (err)
+		vsvm_close(dev);
+	else
+		dev->id = info.device_id;
+	return err;
+}
+
+int vsvm_open(struct vsvm_dev *dev, int id)
+{
+	int minor, err, worst = -ENODEV;
+
+	for (minor = FIRST_RENDER_NODE; minor <= LAST_RENDER_NODE; minor++) {
+		err = try_open(dev, minor, id);
+		if (!err)
+			return 0;
+		/* A node without permission may have been the one. */
+		if (err != -ENOENT && err != -ENODEV && err != -ENXIO)
+			worst = err;
+	}
+	return worst;
+}
+
+void vsvm_close(struct vsvm_dev *dev)
+{
+	if (dev->fd >= 0)
+		close(dev->fd);
+	dev->fd = -1;
+}
+
+static int query(int fd, __u32 param, void *data, size_t size)
+{
+	struct drm_vsvm_query query = {
+		.param = param,
+		.size = size,
+		.data = vsvm_addr(data),
+	};
+
+	memset(data, 0, size);
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_QUERY, &query);
+}
+
+int vsvm_query_device(int fd, struct drm_vsvm_device_info *info)
+{
+	return query(fd, DRM_VSVM_QUERY_DEVICE, info, sizeof(*info));
+}
+
+int vsvm_query_stats(int fd, struct drm_vsvm_stats *stats)
+{
+	return query(fd, DRM_VSVM_QUERY_STATS, stats, sizeof(*stats));
+}
+
+void vsvm_stats_sub(struct drm_vsvm_stats *stats,
+		    const struct drm_vsvm_stats *before)
+{
+	const __u64 *from = (const __u64 *)before;
+	__u64 *to = (__u64 *)stats;
+	size_t i;
+
+	/* All members are counters of the same type. */
+	for (i = 0; i < sizeof(*stats) / sizeof(*to); i++)
+		to[i] -= from[i];
+}
+
+int vsvm_vm_create(int fd, __u32 *vm)
+{
+	struct drm_vsvm_vm_create create = {};
+	int err;
+
+	err = vsvm_ioctl(fd, DRM_IOCTL_VSVM_VM_CREATE, &create);
+	if (!err)
+		*vm = create.vm_id;
+	return err;
+}
+
+int vsvm_vm_destroy(int fd, __u32 vm)
+{
+	struct drm_vsvm_vm_destroy destroy = { .vm_id = vm };
+
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_VM_DESTROY, &destroy);
+}
+
+int vsvm_exec(int fd, struct drm_vsvm_exec *exec)
+{
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_EXEC, exec);
+}
+
+int vsvm_run(int fd, __u32 vm, const struct drm_vsvm_kernel *kernels,
+	     unsigned int count, struct drm_vsvm_exec *result)
+{
+	struct drm_vsvm_exec exec = {
+		.vm_id = vm,
+		.flags = DRM_VSVM_EXEC_WAIT,
+		.num_kernels = count,
+		.kernels = vsvm_addr(kernels),
+	};
+	int err;
+
+	err = vsvm_exec(fd, &exec);
+	if (result)
+		*result = exec;
+	return err;
+}
+
+size_t vsvm_page_size(void)
+{
+	static size_t size;
+
+	if (!size)
+		size = sysconf(_SC_PAGESIZE);
+	return size;
+}
+
+static __u64 page_down(const void *addr)
+{
+	return vsvm_addr(addr) & ~(__u64)(vsvm_page_size() - 1);
+}
+
+size_t vsvm_pages(const void *addr, size_t len)
+{
+	size_t page = vsvm_page_size();
+
+	return (vsvm_addr(addr) - page_down(addr) + len + page - 1) / page;
+}
+
+int vsvm_prefetch(int fd, __u32 vm, const void *addr, size_t len,
+		  __u32 location, __u64 *moved, __u64 *skipped)
+{
+	struct drm_vsvm_prefetch prefetch = {
+		.vm_id = vm,
+		.location = location,
+		.start = page_down(addr),
+		.length = vsvm_pages(addr, len) * vsvm_page_size(),
+	};
+	int err;
+
+	err = vsvm_ioctl(fd, DRM_IOCTL_VSVM_PREFETCH, &prefetch);
+	if (!err && moved)
+		*moved = prefetch.moved;
+	if (!err && skipped)
+		*skipped = prefetch.skipped;
+	return err;
+}
+
+int vsvm_residency(int fd, __u32 vm, const void *addr, size_t len,
+		   __u8 *map)
+{
+	struct drm_vsvm_residency residency = {
+		.vm_id = vm,
+		.start = page_down(addr),
+		.length = vsvm_pages(addr, len) * vsvm_page_size(),
+		.pages = vsvm_addr(map),
+	};
+
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_RESIDENCY, &residency);
+}
+
+/* Bits of an entry of /proc/self/pagemap. */
+#define PAGEMAP_PRESENT	63
+#define PAGEMAP_SWAP	62
+
+static __u8 pagemap_location(__u64 entry)
+{
+	if (entry >> PAGEMAP_PRESENT & 1)
+		return DRM_VSVM_RES_SYSTEM;
+	if (entry >> PAGEMAP_SWAP & 1)
+		return DRM_VSVM_RES_DEVICE;
+	return DRM_VSVM_RES_NONE;
+}
+
+int vsvm_residency_pagemap(const void *addr, size_t len, __u8 *map)
+{
+	size_t i, n, done, pages = vsvm_pages(addr, len);
+	__u64 entry[512];
+	off_t offset;
+	ssize_t got;
+	int fd;
+
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	offset = page_down(addr) / vsvm_page_size() * sizeof(*entry);
+	for (done = 0; done < pages; done += n) {
+		n = pages - done;
+		if (n > sizeof(entry) / sizeof(*entry))
+			n = sizeof(entry) / sizeof(*entry);
+		got = pread(fd, entry, n * sizeof(*entry),
+			    offset + done * sizeof(*entry));
+		if (got != (ssize_t)(n * sizeof(*entry))) {
+			close(fd);
+			return -EIO;
+		}
+		for (i = 0; i < n; i++)
+			map[done + i] = pagemap_location(entry[i]);
+	}
+	close(fd);
+	return 0;
+}
+
+void vsvm_where_count(struct vsvm_where *where, const __u8 *map,
+		      size_t pages)
+{
+	size_t i;
+
+	*where = (struct vsvm_where){ .pages = pages };
+	for (i = 0; i < pages; i++) {
+		switch (map[i] & DRM_VSVM_RES_MASK) {
+		case DRM_VSVM_RES_SYSTEM:
+			where->system++;
+			break;
+		case DRM_VSVM_RES_DEVICE:
+			where->device++;
+			break;
+		case DRM_VSVM_RES_PEER:
+			where->peer++;
+			break;
+		default:
+			where->none++;
+		}
+	}
+}
+
+int vsvm_where(int fd, __u32 vm, const void *addr, size_t len,
+	       struct vsvm_where *where)
+{
+	size_t pages = vsvm_pages(addr, len);
+	__u8 *map;
+	int err;
+
+	map = malloc(pages);
+	if (!map)
+		return -ENOMEM;
+	err = vsvm_residency(fd, vm, addr, len, map);
+	if (!err)
+		vsvm_where_count(where, map, pages);
+	free(map);
+	return err;
+}
+
+int vsvm_write_file(const char *path, const char *text)
+{
+	size_t len = strlen(text);
+	int fd, err = 0;
+	ssize_t n;
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	n = write(fd, text, len);
+	if (n < 0)
+		err = -errno;
+	else if ((size_t)n != len)
+		err = -EIO;
+	close(fd);
+	return err;
+}
+
+static int write_driver_file(const struct vsvm_dev *dev, const char *file)
+{
+	char path[PATH_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/%s", dev->driver, file);
+	return vsvm_write_file(path, dev->name);
+}
+
+int vsvm_unbind(const struct vsvm_dev *dev)
+{
+	return write_driver_file(dev, "unbind");
+}
+
+int vsvm_bind(const struct vsvm_dev *dev)
+{
+	return write_driver_file(dev, "bind");
+}
+
+int vsvm_evict(const struct vsvm_dev *dev)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), DEBUGFS "/dri/%s/evict", dev->name);
+	if (access(path, F_OK) && access(DEBUGFS "/dri", F_OK) &&
+	    mount("debugfs", DEBUGFS, "debugfs", 0, NULL) && errno != EBUSY)
+		return -errno;
+	return vsvm_write_file(path, "1");
+}
