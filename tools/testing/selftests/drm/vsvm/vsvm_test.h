@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the tests of vsvm share: a GPU with an address space, buffers with a
+ * model of what must be in them, and waiting for things with a time-out.
+ *
+ * Functions that return int return 0 or a negative errno, unless it says
+ * otherwise; those that compare print the first difference.
+ */
+#ifndef VSVM_TEST_H
+#define VSVM_TEST_H
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "../../../../gpu/vsvm/vsvm_user.h"
+
+#define KIB		1024ul
+#define MIB		(1024ul * KIB)
+#define LARGE_PAGE	(2 * MIB)
+
+#ifndef ARRAY_SIZE
+#define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#endif
+
+/* Where pages are. */
+#define IN_RAM		DRM_VSVM_RES_SYSTEM
+#define IN_VRAM		DRM_VSVM_RES_DEVICE
+
+/*
+ * For code that is no TEST_F: a child, a thread, a helper. True, and a message,
+ * if @expr does not hold: if (VT_WRONG(a == b)) return 1;
+ */
+#define VT_WRONG(expr)	vt_wrong(!(expr), #expr, __FILE__, __LINE__)
+bool vt_wrong(bool wrong, const char *expr, const char *file, int line);
+
+/* Environment: VSVM_SCALE, VSVM_SEED, VSVM_SECONDS, VSVM_DEVICE. */
+size_t vt_scaled(size_t bytes);
+int vt_timeout(int seconds);
+int vt_seconds(int seconds);
+__u64 vt_seed(void);
+
+__u64 vt_random(__u64 *state);
+/* 0 to @limit - 1 */
+__u64 vt_random_below(__u64 *state, __u64 limit);
+
+/**
+ * struct vt - a GPU and an address space on it
+ * @dev: the GPU
+ * @vm: mirrors the process that opened it
+ * @last: what the last job of a vt_ function returned
+ */
+struct vt {
+	struct vsvm_dev dev;
+	__u32 vm;
+	struct drm_vsvm_exec last;
+};
+
+/* Prints what is missing. */
+int vt_open(struct vt *t);
+void vt_close(struct vt *t);
+/* A missing device is a failure, unless VSVM_ALLOW_SKIP is set. */
+bool vt_may_skip(void);
+
+/* Jobs, waited for. Long ones go in pieces, far from the GPU's time-out. */
+int vt_fill(struct vt *t, void *dst, size_t count, __u8 value);
+int vt_copy(struct vt *t, void *dst, const void *src, size_t count);
+int vt_add(struct vt *t, void *dst, const void *src, size_t count, __u8 value);
+int vt_sum(struct vt *t, const void *src, size_t count, __u64 *sum);
+int vt_histogram(struct vt *t, const void *src, size_t count, __u64 *counts);
+
+/* Make @kernel one that never ends. @node: room for 12 u64 in one page. */
+void vt_endless(struct drm_vsvm_kernel *kernel, __u64 *node);
+/* Time-out of a job in ms, -1 if the module does not say. */
+long vt_job_timeout(void);
+
+/* What a buffer's pages are before a test does anything with them. */
+enum vt_kind {
+	VT_SMALL,	/* pages of 4 KiB, written */
+	VT_THP,		/* transparent huge pages, written */
+	VT_HOLES,	/* never touched */
+};
+
+/**
+ * struct vt_buf - memory for the GPU, and what must be in it
+ * @p: private anonymous memory, aligned to a large page
+ * @model: the CPU's own copy
+ * @len: of both, a multiple of the page size
+ */
+struct vt_buf {
+	__u8 *p;
+	__u8 *model;
+	size_t len;
+};
+
+int vt_buf_map(struct vt_buf *b, size_t len, enum vt_kind kind);
+void vt_buf_unmap(struct vt_buf *b);
+/* Give it other content, on the CPU. */
+void vt_buf_write(struct vt_buf *b, size_t offset, size_t len, __u64 seed);
+/* Let the GPU change it, and the model accordingly. */
+int vt_buf_fill(struct vt *t, struct vt_buf *b, size_t offset, size_t len,
+		__u8 value);
+int vt_buf_add(struct vt *t, struct vt_buf *b, size_t offset, size_t len,
+	       __u8 value);
+/* Compare on the CPU. 0 or -EILSEQ. */
+int vt_buf_check(const struct vt_buf *b);
+int vt_buf_check_range(const struct vt_buf *b, size_t offset, size_t len);
+/* Compare histogram and sum as the GPU reads them. */
+int vt_buf_check_gpu(struct vt *t, const struct vt_buf *b);
+
+/* Anonymous memory of its own at an address of its own, NULL on failure. */
+void *vt_map_aligned(size_t len, int prot, int flags);
+
+/* 0 or -EILSEQ; the second compares with one byte. */
+int vt_same(const void *found, const void *expected, size_t len);
+int vt_all(const void *found, __u8 expected, size_t len);
+/* Different at every offset and for every seed. */
+void vt_pattern(void *to, size_t len, __u64 seed);
+
+/* 0 if all pages are @where, else how many are not. */
+int vt_elsewhere(struct vt *t, const void *addr, size_t len, __u8 where);
+int vt_buf_elsewhere(struct vt *t, const struct vt_buf *b, __u8 where);
+/* How many pages are there, or a negative errno. */
+long vt_pages_at(struct vt *t, const void *addr, size_t len, __u8 where);
+
+__u64 vt_vram_used(struct vt *t);
+/* Wait until @used bytes or less are in use. -ETIMEDOUT. */
+int vt_vram_settles(struct vt *t, __u64 used);
+/* Memory that the system can still give, in bytes. */
+__u64 vt_mem_available(void);
+
+/* 0 if the child ended with exit(0), else its exit code or signal. */
+int vt_join(pid_t pid);
+/* Two processes or threads take turns by a pipe. */
+void vt_wake(int fd);
+int vt_await(int fd);
+void vt_sleep_ms(unsigned int ms);
+__u64 vt_now_ms(void);
+
+/* Syncobjs, and the jobs that go with them. */
+int vt_syncobj_create(struct vt *t, __u32 *handle);
+void vt_syncobj_destroy(struct vt *t, __u32 handle);
+/* @point 0: binary. -ETIME if it does not signal in time. */
+int vt_syncobj_wait(struct vt *t, __u32 handle, __u64 point,
+		    unsigned int timeout_ms);
+/* The fence in a binary one as a file. */
+int vt_syncobj_export(struct vt *t, __u32 handle);
+/* 1 signalled, 0 not yet, or the negative errno that the job ended with. */
+int vt_fence_status(int fd);
+int vt_syncobj_status(struct vt *t, __u32 handle);
+/* Returns without waiting for the job. */
+int vt_submit(struct vt *t, __u32 vm, const struct drm_vsvm_kernel *kernels,
+	      unsigned int count, const struct drm_vsvm_sync *syncs,
+	      unsigned int num_syncs);
+
+#endif /* VSVM_TEST_H */
