@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+#
+# Everything here is done by the scripts in tools/testing/kernel; they install
+# and build what they need. `make help` lists what there is.
+
+SCRIPTS := tools/testing/kernel
+
+# The kernel tree and the object directory may be given by the user.
+export KSRC
+KIND ?= debug
+
+.PHONY: help demo test kernel modules vm kunit selftest check docs apply clean
+
+help:
+	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
+	@echo 'make test                  all tests, ends with "N passed, N failed"'
+	@echo 'make kunit                 the KUnit tests'
+	@echo 'make selftest              the user-space tests'
+	@echo 'make check                 static checks: style, warnings, sparse, kernel-doc, scripts'
+	@echo 'make kernel [KIND=bench]   build a kernel, the modules and the user programs'
+	@echo 'make modules [KIND=bench]  build the modules again, in seconds'
+	@echo 'make vm [KIND=bench]       a shell in the virtual machine, modules loaded'
+	@echo 'make docs                  the documentation of the interfaces, in build/docs'
+	@echo 'make apply KSRC=dir        put the overlay and its hook lines into a kernel tree'
+	@echo 'make clean                 remove build/ (the cache stays: ~/.cache/drm-pagemap)'
+	@echo
+	@echo 'KIND is debug (KASAN, lockdep, kmemleak, ...; the default) or bench (fast).'
+	@echo 'KSRC=dir uses a kernel tree of yours, by a copy; with KBUILD_OUTPUT=dir,'
+	@echo '"make modules" only builds, in that object directory.'
+	@echo 'ACCEL=kvm or ACCEL=tcg overrides how the virtual machine is run.'
+
+demo:
+	@$(SCRIPTS)/demo.sh '$(subst ','\'',$(INPUT))'
+
+test:
+	@$(SCRIPTS)/test.sh scripts kunit selftest demo
+
+kunit selftest:
+	@$(SCRIPTS)/test.sh $@
+
+check:
+	@$(SCRIPTS)/check.sh
+
+kernel:
+	@$(SCRIPTS)/build.sh kernel $(KIND)
+
+modules:
+ifdef KBUILD_OUTPUT
+	@$(SCRIPTS)/build.sh output '$(KBUILD_OUTPUT)'
+else
+	@$(SCRIPTS)/build.sh modules $(KIND)
+endif
+
+vm:
+	@$(SCRIPTS)/build.sh modules $(KIND)
+	@$(SCRIPTS)/vm.sh --kernel $(KIND) --interactive --timeout 0
+
+docs:
+	@$(SCRIPTS)/docs.sh
+
+apply:
+	@$(SCRIPTS)/apply.sh '$(KSRC)'
+
+clean:
+	rm -rf build

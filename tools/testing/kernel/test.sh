@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+#
+# usage: test.sh PART...
+#
+# Runs the parts (scripts, kunit, selftest, demo, check) and ends with one line
+# "N passed, N failed" that counts the cases of all of them. A part goes on after
+# a failure in another, so that one run tells everything.
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$KDIR/tap.sh"
+
+# built COMMAND...: build.sh, once for each set of arguments
+built()
+{
+	if [ "${done_builds#*"|$*|"}" = "$done_builds" ]; then
+		"$KDIR/build.sh" "$@" || return
+		done_builds+="|$*|"
+	fi
+}
+done_builds=""
+
+# in_vm NAME LIMIT RUNNER TEST...: a guest's test runner on the debug kernel. A
+# crash or a hang costs the test that it came in; the rest goes on in a new
+# machine.
+in_vm()
+{
+	local name=$1 limit=$2 runner=$3 test rc before=$PASSED
+	shift 3
+	while [ $# -gt 0 ]; do
+		rc=0
+		say "$name: $# programs in a virtual machine (limit $limit s)"
+		"$KDIR/vm.sh" --kernel debug --name "$name" --timeout "$limit" --leaks --progress -- "$runner" "$@" || rc=$?
+		add_results "$name"
+		add_status "$name, kernel log and end" "$rc"
+		case $rc in
+		98|124)	drop_done "$name" "$@"; set -- "${LEFT[@]}" ;;
+		*)	set -- ;;
+		esac
+	done
+	[ "$PASSED" -gt "$before" ] || add_fail "$name" "no test passed"
+}
+
+# add_results NAME: of the last run of that name
+add_results()
+{
+	local file
+	for file in "$BUILD/vm/$1/results"/*.tap; do
+		[ ! -e "$file" ] || add_tap "$(basename "$file" .tap)" "$file"
+	done
+}
+
+# drop_done NAME TEST...: sets LEFT, those that the last run did not come to
+drop_done()
+{
+	local test dir=$BUILD/vm/$1/results
+	shift
+	LEFT=()
+	for test; do
+		[ -e "$dir/$test.load.tap" ] || LEFT+=("$test")
+	done
+	# A machine that does not even come up would do so for ever.
+	[ "${#LEFT[@]}" -lt $# ] || LEFT=()
+}
+
+part_kunit()
+{
+	local list
+	built modules debug || { add_fail kunit "the debug kernel or its modules do not build"; return; }
+	mapfile -t list < <(cd "$BUILD/debug/root" && find . -name '*_kunit.ko' -printf '%f\n' | sort)
+	[ "${#list[@]}" -gt 0 ] || { add_fail kunit "there are no KUnit modules"; return; }
+	in_vm kunit 900 kunit "${list[@]%.ko}"
+}
+
+part_selftest()
+{
+	local list
+	built modules debug || { add_fail selftest "the debug kernel or its modules do not build"; return; }
+	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f -printf '%f\n' | sort)
+	[ "${#list[@]}" -gt 0 ] || { add_fail selftest "there are no self-tests"; return; }
+	in_vm selftest 1500 selftest "${list[@]}"
+}
+
+part_demo()
+{
+	local rc=0
+	"$KDIR/demo.sh" || rc=$?
+	add_status demo "$rc"
+}
+
+# The scripts' own tests
+part_scripts()
+{
+	local script out
+	mkdir -p "$BUILD/scripts"
+	for script in "$KDIR"/tests/*_test.sh; do
+		out=$BUILD/scripts/$(basename "$script" .sh).tap
+		say "$(basename "$script")"
+		bash "$script" >"$out" </dev/null || echo "# exit status $?" >>"$out"
+		add_tap "$(basename "$out" .tap)" "$out"
+	done
+}
+
+part_check()
+{
+	local out=$BUILD/check.tap
+	"$KDIR/check.sh" "$out" || :
+	add_tap check "$out"
+}
+
+main()
+{
+	local part start=$SECONDS before
+	for part; do
+		before=$FAILED
+		"part_$part" >&2
+		say "$part: $((FAILED - before)) failed, $(elapsed $((SECONDS - start))) so far"
+	done
+	[ "$SKIPPED" -eq 0 ] || say "$SKIPPED skipped"
+	echo "$PASSED passed, $FAILED failed"
+	[ "$FAILED" -eq 0 ]
+}
+
+main "$@"
