@@ -134,7 +134,25 @@ static void vsvm_id_fini(struct drm_device *drm, void *unused)
 	ida_destroy(&vdev->queue_ida);
 	mutex_destroy(&vdev->vm_lock);
 	mutex_destroy(&vdev->reset_lock);
-	ida_free(&vsvm_ids, vdev->id);
+	if (vdev->id >= VSVM_MAX_DEVICES)
+		ida_free(&vsvm_ids, vdev->id);
+}
+
+/*
+ * A platform device keeps its number when it is bound again, though an open
+ * file may keep the old DRM device for long. Those on a bus get others.
+ */
+static int vsvm_id_init(struct vsvm_device *vdev)
+{
+	struct device *dev = vdev->drm.dev;
+	int id;
+
+	id = dev_is_platform(dev) ? to_platform_device(dev)->id :
+	     ida_alloc_min(&vsvm_ids, VSVM_MAX_DEVICES, GFP_KERNEL);
+	if (id < 0)
+		return id;
+	vdev->id = id;
+	return drmm_add_action_or_reset(&vdev->drm, vsvm_id_fini, NULL);
 }
 
 /* Tell lockdep at once what reclaim may lead to. */
@@ -149,8 +167,6 @@ static void vsvm_prime_lockdep(struct vsvm_device *vdev)
 
 static int vsvm_device_init(struct vsvm_device *vdev)
 {
-	int id;
-
 	vdev->config = vsvm_config;
 	mutex_init(&vdev->reset_lock);
 	mutex_init(&vdev->vm_lock);
@@ -159,11 +175,7 @@ static int vsvm_device_init(struct vsvm_device *vdev)
 	ida_init(&vdev->queue_ida);
 	INIT_WORK(&vdev->fault_work, vsvm_fault_drain);
 	vsvm_prime_lockdep(vdev);
-	id = ida_alloc(&vsvm_ids, GFP_KERNEL);
-	if (id < 0)
-		return id;
-	vdev->id = id;
-	return drmm_add_action_or_reset(&vdev->drm, vsvm_id_fini, NULL);
+	return vsvm_id_init(vdev);
 }
 
 static int vsvm_workqueues_init(struct vsvm_device *vdev)
@@ -312,9 +324,8 @@ static void vsvm_devices_destroy(void)
 
 static int vsvm_devices_create(void)
 {
-	const struct platform_device_info info = {
+	struct platform_device_info info = {
 		.name = VSVM_NAME,
-		.id = PLATFORM_DEVID_AUTO,
 		.dma_mask = DMA_BIT_MASK(64),
 	};
 	struct platform_device *pdev;
@@ -322,6 +333,7 @@ static int vsvm_devices_create(void)
 
 	for (i = 0; i < vsvm_config.devices; i++) {
 		vsvm_probe_error = 0;
+		info.id = i;
 		pdev = platform_device_register_full(&info);
 		if (IS_ERR(pdev))
 			return PTR_ERR(pdev);

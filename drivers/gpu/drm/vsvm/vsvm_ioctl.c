@@ -252,44 +252,71 @@ static int vsvm_prefetch_vram(struct vsvm_walk *walk, unsigned long start,
 	return 0;
 }
 
-static void vsvm_prefetch_count(struct vsvm_walk *walk, unsigned long npages,
-				struct drm_vsvm_prefetch *args)
+/* How many pages are where they are wanted? */
+static unsigned long vsvm_prefetch_count(const u8 *res, unsigned long npages,
+					 u32 location)
 {
-	const u8 want = args->location == DRM_VSVM_LOC_DEVICE ?
-			DRM_VSVM_RES_DEVICE : DRM_VSVM_RES_SYSTEM;
-	unsigned long i;
+	const u8 want = location == DRM_VSVM_LOC_DEVICE ? DRM_VSVM_RES_DEVICE :
+							  DRM_VSVM_RES_SYSTEM;
+	unsigned long i, there = 0;
 
-	for (i = 0; i < npages; i++) {
-		if ((walk->after[i] & DRM_VSVM_RES_MASK) != want)
-			args->skipped++;
-		else if ((walk->before[i] & DRM_VSVM_RES_MASK) != want)
-			args->moved++;
-	}
+	for (i = 0; i < npages; i++)
+		there += (res[i] & DRM_VSVM_RES_MASK) == want;
+	return there;
 }
 
 static int vsvm_prefetch_step(struct vsvm_walk *walk, unsigned long start,
-			      unsigned long end, struct drm_vsvm_prefetch *args)
+			      unsigned long end, u32 location, u64 *there)
 {
 	int err;
 
 	err = vsvm_scan(&walk->scanner, start, end, walk->before);
 	if (err)
-		goto out;
-	if (args->location == DRM_VSVM_LOC_DEVICE)
-		err = vsvm_prefetch_vram(walk, start, end);
-	else
-		err = vsvm_place_in_ram(&walk->scanner, start, end);
+		return err;
+	*there += vsvm_prefetch_count(walk->before, (end - start) >> PAGE_SHIFT,
+				      location);
+	if (location == DRM_VSVM_LOC_DEVICE)
+		return vsvm_prefetch_vram(walk, start, end);
+	return vsvm_place_in_ram(&walk->scanner, start, end);
+}
+
+static int vsvm_prefetch_check(struct vsvm_walk *walk, unsigned long start,
+			       unsigned long end, u32 location, u64 *there)
+{
+	int err;
+
+	err = vsvm_scan(&walk->scanner, start, end, walk->after);
 	if (!err)
-		err = vsvm_scan(&walk->scanner, start, end, walk->after);
-out:
-	if (!err)
-		vsvm_prefetch_count(walk, (end - start) >> PAGE_SHIFT, args);
-	/* Nobody can tell where they are. */
-	if (err == -EBUSY || err == -EFAULT) {
-		args->skipped += (end - start) >> PAGE_SHIFT;
-		err = 0;
-	}
+		*there += vsvm_prefetch_count(walk->after,
+					      (end - start) >> PAGE_SHIFT,
+					      location);
 	return err;
+}
+
+/*
+ * One round over the range in the steps that a walk can take. Where memory
+ * keeps changing nobody can tell where it is: such a step counts for nothing.
+ */
+static int vsvm_prefetch_walk(struct vsvm_walk *walk, unsigned long start,
+			      unsigned long end, u32 location, u64 *there,
+			      int (*step)(struct vsvm_walk *walk,
+					  unsigned long start,
+					  unsigned long end, u32 location,
+					  u64 *there))
+{
+	unsigned long addr, next;
+	int err;
+
+	for (addr = start; addr < end; addr = next) {
+		if (signal_pending(current))
+			return -EINTR;
+		next = vsvm_walk_next(walk, addr);
+		err = step(walk, addr, next, location, there);
+		if (err && err != -EBUSY && err != -EFAULT)
+			return err;
+		cond_resched();
+	}
+	return 0;
 }
 
 static int vsvm_prefetch(struct vsvm_vm *vm, struct drm_vsvm_prefetch *args)
@@ -306,18 +333,20 @@ static int vsvm_prefetch(struct vsvm_vm *vm, struct drm_vsvm_prefetch *args)
 
 	struct vsvm_walk *walk __free(vsvm_walk) =
 		vsvm_walk_create(vm, args->start, end);
-	unsigned long addr, next;
+	u64 before = 0, after = 0;
 
 	if (IS_ERR(walk))
 		return PTR_ERR(walk);
 	if (!walk->dpagemap)
 		return -ENODEV;
-	for (addr = args->start; addr < end && !err; addr = next) {
-		next = vsvm_walk_next(walk, addr);
-		err = signal_pending(current) ? -EINTR :
-		      vsvm_prefetch_step(walk, addr, next, args);
-		cond_resched();
-	}
+	err = vsvm_prefetch_walk(walk, args->start, end, args->location,
+				 &before, vsvm_prefetch_step);
+	/* Looked at in the end: what came last may have evicted the first. */
+	if (!err)
+		err = vsvm_prefetch_walk(walk, args->start, end, args->location,
+					 &after, vsvm_prefetch_check);
+	args->moved = after > before ? after - before : 0;
+	args->skipped = (args->length >> PAGE_SHIFT) - after;
 	return err;
 }
 

@@ -147,11 +147,13 @@ static bool vsvm_place_fatal(int err)
 
 /*
  * One piece. What keeps it from moving may be gone in a moment (somebody else
- * moves it, or VRAM is about to become free): it gets a second chance.
+ * moves it, or VRAM is about to become free): it gets a second chance, unless
+ * it is but a part of one that had its own.
  */
 static int vsvm_place_piece(struct vsvm_device *vdev,
 			    struct drm_pagemap *dpagemap, struct mm_struct *mm,
-			    unsigned long start, unsigned long size)
+			    unsigned long start, unsigned long size,
+			    bool is_part)
 {
 	int err;
 
@@ -159,7 +161,7 @@ static int vsvm_place_piece(struct vsvm_device *vdev,
 				      vdev->config.timeslice_ms);
 	if (err == -ENOSPC || err == -ENOMEM)
 		vsvm_vram_flush(vdev);
-	else if (err != -EBUSY)
+	else if (err != -EBUSY || is_part)
 		return err;
 	return drm_pagemap_populate_mm(dpagemap, start, start + size, mm,
 				       vdev->config.timeslice_ms);
@@ -186,7 +188,8 @@ static int vsvm_place_run(struct vsvm_device *vdev,
 			    end - start >= size)
 				break;
 		}
-		err = vsvm_place_piece(vdev, dpagemap, mm, start, size);
+		err = vsvm_place_piece(vdev, dpagemap, mm, start, size,
+				       max_size < SZ_2M);
 		if (vsvm_place_fatal(err))
 			return err;
 		if (err == -EBUSY && size > max(min_size, SZ_4K)) {
