@@ -9,13 +9,14 @@ SCRIPTS := tools/testing/kernel
 export KSRC
 KIND ?= debug
 
-.PHONY: help demo test kernel modules vm kunit selftest check docs apply clean
+.PHONY: help demo test kernel modules vm kunit selftest hwtest check docs apply clean
 
 help:
 	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
 	@echo 'make test                  all tests, ends with "N passed, N failed"'
 	@echo 'make kunit                 the KUnit tests'
 	@echo 'make selftest              the user-space tests'
+	@echo "make hwtest                the emulated hardware's tests, as a program with sanitizers"
 	@echo 'make check                 static checks: style, warnings, sparse, kernel-doc, scripts'
 	@echo 'make kernel [KIND=bench]   build a kernel, the modules and the user programs'
 	@echo 'make modules [KIND=bench]  build the modules again, in seconds'
@@ -33,9 +34,9 @@ demo:
 	@$(SCRIPTS)/demo.sh '$(subst ','\'',$(INPUT))'
 
 test:
-	@$(SCRIPTS)/test.sh scripts kunit selftest demo
+	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest vram demo
 
-kunit selftest:
+kunit selftest hwtest:
 	@$(SCRIPTS)/test.sh $@
 
 check:

@@ -146,7 +146,8 @@ main()
 		objects_dir "$kind"
 		"build_$what" "$kind"
 		objects_done
-		[ "$what" = peer ] || { gather_modules "$kind"; build_user; }
+		# A fresh clone has neither, even if nothing had to be built.
+		[ "$what" = peer ] || { gather_kernel "$kind"; gather_modules "$kind"; build_user; }
 		;;
 	user)	prepare; build_user ;;
 	output)	[ -n "$kind" ] || die "which object directory?"; build_output "$kind" ;;

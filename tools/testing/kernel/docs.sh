@@ -14,7 +14,7 @@ rm -rf "$out"
 mkdir -p "$out/man" "$out/rst"
 mapfile -t files < <(overlay_files |
 	grep -E '^(include/.*\.h|drivers/gpu/drm/(pagemap|vsvm)/[^/]*\.[ch])$')
-cd "$tree"
+cd "$tree" || exit
 for file in "${files[@]}"; do
 	rst=$out/rst/$(tr / - <<<"${file%.*}").rst
 	python3 tools/docs/kernel-doc -rst "$file" >"$rst" 2>/dev/null || die "kernel-doc cannot read $file"

@@ -3,7 +3,7 @@
 #
 # usage: test.sh PART...
 #
-# Runs the parts (scripts, kunit, selftest, demo, check) and ends with one line
+# Runs the parts (scripts, hwtest, kunit, selftest, vram, demo, check) and ends with one line
 # "N passed, N failed" that counts the cases of all of them. A part goes on after
 # a failure in another, so that one run tells everything.
 
@@ -88,11 +88,36 @@ part_demo()
 	add_status demo "$rc"
 }
 
+# As much data as VRAM, and four times as much, each byte compared
+part_vram()
+{
+	local mb rc
+	built modules bench || { add_fail vram "the bench kernel or its modules do not build"; return; }
+	for mb in 256 64; do
+		rc=0
+		say "256 MiB of data in $mb MiB of VRAM"
+		"$KDIR/vm.sh" --kernel bench --name "vram-$mb" --timeout 600 --mem 3072 -- \
+			sh -c "modprobe vsvm vram_mb=$mb && exec vsvm-demo --size 268435456 --no-unbind" || rc=$?
+		add_status "256 MiB of data in $mb MiB of VRAM" "$rc"
+	done
+}
+
+# The hardware's tests, as a program of its own with sanitizers
+part_hwtest()
+{
+	local out=$BUILD/hwtest
+	mkdir -p "$out"
+	make -s -C "$TOP/tools/gpu/vsvm/hwtest" OUT="$out" run >"$out/hwtest.tap" </dev/null ||
+		echo "# exit status $?" >>"$out/hwtest.tap"
+	add_tap hwtest "$out/hwtest.tap"
+}
+
 # The scripts' own tests
 part_scripts()
 {
 	local script out
 	mkdir -p "$BUILD/scripts"
+	built modules bench || { add_fail scripts "the bench kernel or its modules do not build"; return; }
 	for script in "$KDIR"/tests/*_test.sh; do
 		out=$BUILD/scripts/$(basename "$script" .sh).tap
 		say "$(basename "$script")"

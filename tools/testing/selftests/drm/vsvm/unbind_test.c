@@ -15,7 +15,7 @@
 #include "vsvm_test.h"
 
 #define SECONDS	vt_timeout(60)
-#define LEN	vt_scaled(8 * MIB)
+#define LEN	vt_scaled(4 * MIB)
 #define PAGE	vsvm_page_size()
 
 FIXTURE(unbind) {
