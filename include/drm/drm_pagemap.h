@@ -217,11 +217,15 @@ struct drm_pagemap_devmem {
  * struct drm_pagemap_migrate_details - how to migrate to devmem
  * @timeslice_ms: time that the pages stay in VRAM at least, in milliseconds
  * @can_migrate_same_pagemap: move pages that are in this pagemap already to
- *	the new allocation. Without it they stay where they are.
+ *	the new allocation. Without it they stay where they are. Copies within
+ *	VRAM have no operation yet: such a migration returns -EOPNOTSUPP.
+ * @source_peer_migrates: on a move from another device, let its driver copy.
+ *	Such moves are not there yet, and pages of another device stay.
  */
 struct drm_pagemap_migrate_details {
 	unsigned long timeslice_ms;
 	u32 can_migrate_same_pagemap : 1;
+	u32 source_peer_migrates : 1;
 };
 
 /**

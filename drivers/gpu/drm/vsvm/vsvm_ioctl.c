@@ -148,7 +148,7 @@ static int vsvm_check_range(u64 start, u64 length, u64 limit, u64 *end)
 	if (!length || !PAGE_ALIGNED(start | length) ||
 	    check_add_overflow(start, length, end))
 		return -EINVAL;
-	return *end > limit ? -EFAULT : 0;
+	return *end > limit ? -EINVAL : 0;
 }
 
 static bool vsvm_scan_invalidate(struct mmu_interval_notifier *notifier,
