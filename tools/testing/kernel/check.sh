@@ -150,6 +150,7 @@ main()
 	for kind in $KINDS; do
 		"$KDIR/build.sh" modules "$kind" || die "the $kind kernel or its modules do not build"
 	done
+	[ "$(all_files | wc -l)" -gt 50 ] || die "git does not tell which files are the project's"
 	cache_lock
 	source_tree
 	sync_overlay

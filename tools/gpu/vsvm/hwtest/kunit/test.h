@@ -21,9 +21,7 @@ struct kunit {
 
 #define KUNIT_PARAM_DESC_SIZE	128
 
-#define __printf(a, b)	__attribute__((__format__(printf, a, b)))
-#define __section(s)	__attribute__((__section__(s)))
-#define __used		__attribute__((__used__))
+/* __printf(), __section() and __used come from the Makefile. */
 
 struct kunit_case {
 	void (*run_case)(struct kunit *test);
@@ -42,15 +40,15 @@ struct kunit_suite {
 #define KUNIT_CASE_PARAM(fn, gen)	{ .run_case = fn, .name = #fn, .generate = gen }
 #define KUNIT_CASE_SLOW(fn)		KUNIT_CASE(fn)
 
-#define KUNIT_ARRAY_PARAM_DESC(nm, array, member)				\
+#define KUNIT_ARRAY_PARAM_DESC(nm, array, desc_member)				\
 static const void *nm##_gen_params(struct kunit *test, const void *prev, char *desc)	\
 {										\
-	__typeof__((array)[0]) *next = prev ? (__typeof__(next))prev + 1 : (array); \
+	__typeof__(&(array)[0]) next = prev ? (__typeof__(next))prev + 1 : (array); \
 										\
 	(void)test;								\
 	if (next >= (array) + sizeof(array) / sizeof((array)[0]))		\
 		return NULL;							\
-	strncpy(desc, next->member, KUNIT_PARAM_DESC_SIZE - 1);			\
+	strncpy(desc, (*next).desc_member, KUNIT_PARAM_DESC_SIZE - 1);		\
 	return next;								\
 }
 
@@ -72,8 +70,8 @@ void hwtest_fail(struct kunit *test, bool fatal, const char *file, int line,
 
 #define HWTEST_CMP(test, fatal, a, op, b, fmt, ...) do {				\
 	const __typeof__((a) + 0) _l = (a);					\
-	const __typeof__((b) + 0) _r = (b);					\
-	HWTEST_CHECK(test, fatal, _l op (__typeof__(_l))_r,			\
+	const __typeof__(_l) _r = (b);						\
+	HWTEST_CHECK(test, fatal, _l op _r,					\
 		     #a " " #op " " #b ": %#llx, %#llx " fmt,			\
 		     (unsigned long long)_l, (unsigned long long)_r, ##__VA_ARGS__); \
 } while (0)

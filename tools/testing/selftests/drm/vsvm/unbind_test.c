@@ -86,8 +86,10 @@ TEST_F_TIMEOUT(unbind, data_comes_home, SECONDS)
 
 	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
 	ASSERT_EQ(0, vsvm_residency_pagemap(self->b.p, LEN, map));
-	for (i = 0; i < pages; i++)
-		ASSERT_EQ(IN_RAM, map[i]) TH_LOG("page %zu", i);
+	for (i = 0; i < pages; i++) {
+		ASSERT_EQ(IN_RAM, map[i])
+			TH_LOG("page %zu", i);
+	}
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 	free(map);
 }
@@ -258,9 +260,10 @@ TEST_F_TIMEOUT(unbind, under_cpu_faults, SECONDS)
 	pthread_t thread[2];
 	int i;
 
-	for (i = 0; i < 2; i++)
+	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, read_until_done,
 					    &l[i]));
+	}
 	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
 	for (i = 0; i < 2; i++) {
 		pthread_join(thread[i], NULL);
