@@ -34,7 +34,7 @@ demo:
 	@$(SCRIPTS)/demo.sh '$(subst ','\'',$(INPUT))'
 
 test:
-	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest vram demo
+	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest iommu vram demo
 
 kunit selftest hwtest:
 	@$(SCRIPTS)/test.sh $@

@@ -3,9 +3,9 @@
 #
 # usage: test.sh PART...
 #
-# Runs the parts (scripts, hwtest, kunit, selftest, vram, demo, check) and ends with one line
-# "N passed, N failed" that counts the cases of all of them. A part goes on after
-# a failure in another, so that one run tells everything.
+# Runs the parts (scripts, hwtest, kunit, selftest, iommu, vram, demo, check) and
+# ends with one line "N passed, N failed" that counts the cases of all of them. A
+# part goes on after a failure in another, so that one run tells everything.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$KDIR/tap.sh"
@@ -19,6 +19,8 @@ built()
 	fi
 }
 done_builds=""
+# More arguments for vm.sh
+vm_args=()
 
 # in_vm NAME LIMIT RUNNER TEST...: a guest's test runner on the debug kernel. A
 # crash or a hang costs the test that it came in; the rest goes on in a new
@@ -30,7 +32,7 @@ in_vm()
 	while [ $# -gt 0 ]; do
 		rc=0
 		say "$name: $# programs in a virtual machine (limit $limit s)"
-		"$KDIR/vm.sh" --kernel debug --name "$name" --timeout "$limit" --leaks --progress -- "$runner" "$@" || rc=$?
+		"$KDIR/vm.sh" --kernel debug --name "$name" --timeout "$limit" --leaks --progress "${vm_args[@]}" -- "$runner" "$@" || rc=$?
 		add_results "$name"
 		add_status "$name, kernel log and end" "$rc"
 		case $rc in
@@ -69,7 +71,9 @@ part_kunit()
 	built modules debug || { add_fail kunit "the debug kernel or its modules do not build"; return; }
 	mapfile -t list < <(cd "$BUILD/debug/root" && find . -name '*_kunit.ko' -printf '%f\n' | sort)
 	[ "${#list[@]}" -gt 0 ] || { add_fail kunit "there are no KUnit modules"; return; }
+	vm_args=(--append intel_iommu=on --qemu "-device intel-iommu")
 	in_vm kunit 900 kunit "${list[@]%.ko}"
+	vm_args=()
 }
 
 part_selftest()
@@ -79,6 +83,15 @@ part_selftest()
 	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f -printf '%f\n' | sort)
 	[ "${#list[@]}" -gt 0 ] || { add_fail selftest "there are no self-tests"; return; }
 	in_vm selftest 1500 selftest "${list[@]}"
+}
+
+# DMA by IO virtual addresses, which a platform device never does
+part_iommu()
+{
+	built modules debug || { add_fail iommu "the debug kernel or its modules do not build"; return; }
+	vm_args=(--append intel_iommu=on --qemu "-device intel-iommu -device pci-testdev")
+	in_vm iommu 600 iommu migrate_test
+	vm_args=()
 }
 
 part_demo()
