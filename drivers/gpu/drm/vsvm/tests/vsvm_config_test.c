@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * What the module accepts as its parameters, and why not.
+ */
+#include <kunit/test.h>
+#include <linux/sizes.h>
+
+#include "../vsvm_config.h"
+
+#define RAM	(2ull * SZ_1G)
+#define GOOD	.devices = 1, .vram_mb = 256, .timeout_ms = 10000
+
+struct config_case {
+	const char *name;
+	struct vsvm_config config;
+	int want;
+};
+
+static const struct config_case config_cases[] = {
+	{ "defaults", { GOOD }, 0 },
+	{ "half of memory", { .devices = 4, .vram_mb = 256, .timeout_ms = 1 }, 0 },
+	{ "more than half of memory",
+	  { .devices = 5, .vram_mb = 256, .timeout_ms = 1 }, -ENOMEM },
+	{ "no device", { .vram_mb = 256, .timeout_ms = 1 }, -EINVAL },
+	{ "too many devices", { .devices = 9, .vram_mb = 2, .timeout_ms = 1 },
+	  -EINVAL },
+	{ "no VRAM", { .devices = 1, .timeout_ms = 1 }, -EINVAL },
+	{ "odd VRAM", { .devices = 1, .vram_mb = 3, .timeout_ms = 1 }, -EINVAL },
+	{ "least VRAM", { .devices = 1, .vram_mb = 2, .timeout_ms = 1 }, 0 },
+	{ "VRAM of all addresses",
+	  { .devices = 1, .vram_mb = 1ul << 28, .timeout_ms = 1 }, -ENOMEM },
+	{ "VRAM beyond all addresses",
+	  { .devices = 1, .vram_mb = (1ul << 28) + 2, .timeout_ms = 1 }, -EINVAL },
+	{ "VRAM that wraps", { .devices = 1, .vram_mb = ~1ul, .timeout_ms = 1 },
+	  -EINVAL },
+	{ "no time", { .devices = 1, .vram_mb = 256 }, -EINVAL },
+	{ "too much time", { .devices = 1, .vram_mb = 256, .timeout_ms = 3600001 },
+	  -EINVAL },
+	{ "timeslice", { GOOD, .timeslice_ms = 1000 }, 0 },
+	{ "too long a timeslice", { GOOD, .timeslice_ms = 1001 }, -EINVAL },
+};
+
+KUNIT_ARRAY_PARAM_DESC(config, config_cases, name);
+
+static void config_test(struct kunit *test)
+{
+	const struct config_case *c = test->param_value;
+	const char *reason = "unset";
+
+	KUNIT_EXPECT_EQ(test, vsvm_config_check(&c->config, RAM, &reason), c->want);
+	/* An error says why. */
+	KUNIT_EXPECT_EQ(test, !reason, !c->want);
+}
+
+static struct kunit_case config_kunit_cases[] = {
+	KUNIT_CASE_PARAM(config_test, config_gen_params),
+	{}
+};
+
+static struct kunit_suite config_suite = {
+	.name = "vsvm_config",
+	.test_cases = config_kunit_cases,
+};
+
+kunit_test_suite(config_suite);
