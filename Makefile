@@ -7,9 +7,10 @@ SCRIPTS := tools/testing/kernel
 
 # The kernel tree and the object directory may be given by the user.
 export KSRC
+export SECONDS_OF_STRESS = $(or $(TIME),600)
 KIND ?= debug
 
-.PHONY: help demo test kernel modules vm kunit selftest hwtest check docs apply clean
+.PHONY: help demo test kernel modules vm kunit selftest hwtest stress check docs apply clean
 
 help:
 	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
@@ -17,6 +18,7 @@ help:
 	@echo 'make kunit                 the KUnit tests'
 	@echo 'make selftest              the user-space tests'
 	@echo "make hwtest                the emulated hardware's tests, as a program with sanitizers"
+	@echo 'make stress [TIME=seconds] random operations against a model, 10 minutes or TIME a test'
 	@echo 'make check                 static checks: style, warnings, sparse, kernel-doc, scripts'
 	@echo 'make kernel [KIND=bench]   build a kernel, the modules and the user programs'
 	@echo 'make modules [KIND=bench]  build the modules again, in seconds'
@@ -36,7 +38,7 @@ demo:
 test:
 	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest iommu vram demo
 
-kunit selftest hwtest:
+kunit selftest hwtest stress:
 	@$(SCRIPTS)/test.sh $@
 
 check:

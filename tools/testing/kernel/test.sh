@@ -85,6 +85,17 @@ part_selftest()
 	in_vm selftest 1500 selftest "${list[@]}"
 }
 
+# The model check for long, with less VRAM than it works on
+part_stress()
+{
+	local rc=0 seconds=${SECONDS_OF_STRESS:-600}
+	built modules debug || { add_fail stress "the debug kernel or its modules do not build"; return; }
+	"$KDIR/vm.sh" --kernel debug --name stress --timeout $((seconds * 4 + 600)) --leaks --progress -- \
+		sh -c "modprobe vsvm vram_mb=16 && VSVM_SECONDS=$seconds /tests/model_test >/results/model_test.tap && unload" || rc=$?
+	add_results stress
+	add_status "stress, kernel log and end" "$rc"
+}
+
 # DMA by IO virtual addresses, which a platform device never does
 part_iommu()
 {
