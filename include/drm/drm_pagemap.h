@@ -11,6 +11,12 @@
 /* Pages in a block of 2^order of them. */
 #define NR_PAGES(order) (1U << (order))
 
+/*
+ * What is here beyond Linux 7.3's interface, for a driver that is to build with
+ * that one too.
+ */
+#define DRM_PAGEMAP_HAS_ADDITIONS 1
+
 struct device;
 struct dma_fence;
 struct drm_device;
@@ -110,6 +116,47 @@ struct drm_pagemap_ops {
 	 */
 	void (*destroy)(struct drm_pagemap *dpagemap,
 			bool is_atomic_or_reclaim);
+
+	/**
+	 * @devmem_alloc: Allocate @size bytes of VRAM for pages of @mm, a power
+	 * of two up to PMD_SIZE, and prepare them with
+	 * drm_pagemap_devmem_init(). Optional; drm_pagemap_populate_range()
+	 * needs it. The allocation has one reference, the core's, which goes
+	 * with devmem_release, and cannot be evicted before
+	 * @devmem_populated. Several may be underway in one thread, so that a
+	 * lock cannot be what keeps it: pin it. Called with the mmap lock held
+	 * for reading and no page locked. After -ENOSPC or -ENOMEM the core
+	 * asks for less.
+	 */
+	struct drm_pagemap_devmem *(*devmem_alloc)(struct drm_pagemap *dpagemap,
+						   struct mm_struct *mm,
+						   size_t size);
+
+	/**
+	 * @devmem_populated: The pages are in place, or will not come: from now
+	 * on the allocation may be evicted. Goes with @devmem_alloc. Called
+	 * with the mmap lock held for reading; the allocation may be released
+	 * as soon as this returns.
+	 */
+	void (*devmem_populated)(struct drm_pagemap_devmem *devmem_allocation);
+};
+
+/**
+ * struct drm_pagemap_fault_policy - what a CPU fault brings home
+ * @min_window: what a fault out of the blue takes, in bytes. 0: 64 KiB
+ * @max_window: what sequential faults grow to, each taking twice what the one
+ *	before it took, in bytes. 0: PMD_SIZE, which is the upper bound
+ * @ignore_timeslice: bring pages home although their timeslice runs
+ *
+ * Rounded up to powers of two. Equal windows make the window a fixed one. For
+ * drivers that can put single pages back where they were, with
+ * &drm_pagemap_ops.devmem_alloc: a driver that allocates VRAM for a whole range
+ * each time would end up with an allocation for each window.
+ */
+struct drm_pagemap_fault_policy {
+	unsigned long min_window;
+	unsigned long max_window;
+	bool ignore_timeslice;
 };
 
 /**
@@ -122,6 +169,9 @@ struct drm_pagemap_ops {
  * @cache: the cache that it is in, or NULL
  * @shrink_link: place among the idle pagemaps, owned by the shrinker
  * @priv: state of the core
+ * @fault_policy: what CPU faults bring home, or NULL: the whole allocation that
+ *	the page belongs to. The driver may set it after drm_pagemap_init(), and
+ *	keeps it until the pagemap is destroyed
  *
  * A driver embeds it, or has drm_pagemap_create() allocate it.
  */
@@ -134,7 +184,16 @@ struct drm_pagemap {
 	struct drm_pagemap_cache *cache;
 	struct list_head shrink_link;
 	struct drm_pagemap_private *priv;
+	const struct drm_pagemap_fault_policy *fault_policy;
 };
+
+/**
+ * DRM_PAGEMAP_DEVMEM_PULLS - the copy to devmem can read from a peer
+ *
+ * In &drm_pagemap_devmem_ops.flags: copy_to_devmem takes addresses that the
+ * device_map operation of another device's pagemap has made.
+ */
+#define DRM_PAGEMAP_DEVMEM_PULLS	BIT(0)
 
 /**
  * struct drm_pagemap_devmem_ops - what a driver does for a devmem allocation
@@ -175,11 +234,52 @@ struct drm_pagemap_devmem_ops {
 			      unsigned long npages,
 			      struct dma_fence *pre_migrate_fence);
 
-	/** @copy_to_ram: Copy from @pages to system memory. */
+	/**
+	 * @copy_to_ram: Copy from @pages to system memory; or, where the
+	 * address is one of a device_map operation, to that device's memory.
+	 * @pre_migrate_fence, if any, must have signalled before the
+	 * destination is written to.
+	 */
 	int (*copy_to_ram)(struct page **pages,
 			   struct drm_pagemap_addr *pagemap_addr,
 			   unsigned long npages,
 			   struct dma_fence *pre_migrate_fence);
+
+	/**
+	 * @copy_to_devmem_async: As @copy_to_devmem, but may return before the
+	 * copy is done: a fence with a reference; NULL if it is done already;
+	 * an ERR_PTR() if it failed. Pages and addresses stay as they are until
+	 * the fence signals; the arrays are read before the return. The fence
+	 * signals in bounded time, without the help of anybody who waits for
+	 * memory, the mmap lock or a page, and its error makes the copy fail:
+	 * it is not a dma_fence_chain, which loses the errors of its links.
+	 * Optional; preferred to @copy_to_devmem.
+	 */
+	struct dma_fence *(*copy_to_devmem_async)(struct page **pages,
+						  struct drm_pagemap_addr *pagemap_addr,
+						  unsigned long npages,
+						  struct dma_fence *pre_migrate_fence);
+
+	/** @copy_to_ram_async: The same for @copy_to_ram. */
+	struct dma_fence *(*copy_to_ram_async)(struct page **pages,
+					       struct drm_pagemap_addr *pagemap_addr,
+					       unsigned long npages,
+					       struct dma_fence *pre_migrate_fence);
+
+	/**
+	 * @clear_devmem: Make @pages read as zero. Elements as in a copy; the
+	 * addresses are 0, and their order tells how much there is to clear.
+	 * Returns as the asynchronous copies do. Optional: with it, the copies
+	 * see no holes; they are cleared here, unless
+	 * &drm_pagemap_devmem.zeroed.
+	 */
+	struct dma_fence *(*clear_devmem)(struct page **pages,
+					  struct drm_pagemap_addr *pagemap_addr,
+					  unsigned long npages,
+					  struct dma_fence *pre_migrate_fence);
+
+	/** @flags: DRM_PAGEMAP_DEVMEM_* */
+	u32 flags;
 };
 
 /**
@@ -196,6 +296,8 @@ struct drm_pagemap_devmem_ops {
  * @zdd: state of the core while there are pages, changed under a lock of its own
  * @nid: memory node that its content came from, where it goes back to
  * @populating: set while pages are moving in; eviction has no business then
+ * @zeroed: the VRAM reads as zero, so that holes need no clearing. Set by the
+ *	driver after drm_pagemap_devmem_init()
  *
  * The driver embeds it in its buffer object. It serves for one migration.
  */
@@ -211,21 +313,107 @@ struct drm_pagemap_devmem {
 	struct drm_pagemap_zdd *zdd;
 	int nid;
 	bool populating;
+	bool zeroed;
+};
+
+/**
+ * enum drm_pagemap_policy - what becomes of a range if not all of it can move
+ * @DRM_PAGEMAP_ALL_OR_NOTHING: nothing moves, in each aligned PMD for itself
+ * @DRM_PAGEMAP_BEST_EFFORT: what can move moves
+ * @DRM_PAGEMAP_MUST_HAVE: the same; without the page at
+ *	&drm_pagemap_migrate_details.must_have it counts as failed
+ */
+enum drm_pagemap_policy {
+	DRM_PAGEMAP_ALL_OR_NOTHING,
+	DRM_PAGEMAP_BEST_EFFORT,
+	DRM_PAGEMAP_MUST_HAVE,
+};
+
+/**
+ * enum drm_pagemap_outcome - what became of a page on its way to VRAM
+ * @DRM_PAGEMAP_MOVED: it is in VRAM now
+ * @DRM_PAGEMAP_PRESENT: it was there already
+ * @DRM_PAGEMAP_SKIP_UNKNOWN: mm did not give it; nobody looked why
+ * @DRM_PAGEMAP_SKIP_ABSENT: there is no page, nor room for one: swapped out,
+ *	in the memory of a device that is not our peer, poisoned, guarded
+ * @DRM_PAGEMAP_SKIP_PINNED: pinned for DMA of somebody else
+ * @DRM_PAGEMAP_SKIP_BUSY: referenced or locked by somebody else for the moment
+ * @DRM_PAGEMAP_SKIP_UFFD: a hole that a userfaultfd wants to fill
+ * @DRM_PAGEMAP_SKIP_KSM: merged by KSM
+ * @DRM_PAGEMAP_SKIP_DEVICE: in another device, and no way for a copy
+ * @DRM_PAGEMAP_SKIP_OTHERS: it could, but others of the same PMD could not
+ * @DRM_PAGEMAP_SKIP_NO_VRAM: VRAM is full
+ * @DRM_PAGEMAP_SKIP_DMA: it could not be mapped for the device
+ * @DRM_PAGEMAP_SKIP_COPY: the copy failed
+ * @DRM_PAGEMAP_SKIP_RACED: taken away after the copy
+ * @DRM_PAGEMAP_NUM_OUTCOMES: how many there are
+ */
+enum drm_pagemap_outcome {
+	DRM_PAGEMAP_MOVED,
+	DRM_PAGEMAP_PRESENT,
+	DRM_PAGEMAP_SKIP_UNKNOWN,
+	DRM_PAGEMAP_SKIP_ABSENT,
+	DRM_PAGEMAP_SKIP_PINNED,
+	DRM_PAGEMAP_SKIP_BUSY,
+	DRM_PAGEMAP_SKIP_UFFD,
+	DRM_PAGEMAP_SKIP_KSM,
+	DRM_PAGEMAP_SKIP_DEVICE,
+	DRM_PAGEMAP_SKIP_OTHERS,
+	DRM_PAGEMAP_SKIP_NO_VRAM,
+	DRM_PAGEMAP_SKIP_DMA,
+	DRM_PAGEMAP_SKIP_COPY,
+	DRM_PAGEMAP_SKIP_RACED,
+	DRM_PAGEMAP_NUM_OUTCOMES,
+};
+
+/**
+ * struct drm_pagemap_migrate_result - what became of a range
+ * @pages: number of pages for each enum drm_pagemap_outcome
+ * @outcome: an enum drm_pagemap_outcome for each page of the range, in an
+ *	array of the caller's, or NULL. With it the core looks once more at what
+ *	mm did not give, and tells %DRM_PAGEMAP_SKIP_ABSENT, _PINNED and _BUSY
+ *	apart, which otherwise are all %DRM_PAGEMAP_SKIP_UNKNOWN.
+ *
+ * The sum over @pages is less than the range if an error ended it early.
+ */
+struct drm_pagemap_migrate_result {
+	unsigned long pages[DRM_PAGEMAP_NUM_OUTCOMES];
+	u8 *outcome;
+};
+
+/**
+ * struct drm_pagemap_evict_result - what became of the pages of a pagemap
+ * @evicted: pages that are in RAM now
+ * @left: pages that still are in VRAM
+ * @lost: pages whose content the device did not give back. Their users get
+ *	SIGBUS when they touch them
+ */
+struct drm_pagemap_evict_result {
+	unsigned long evicted;
+	unsigned long left;
+	unsigned long lost;
 };
 
 /**
  * struct drm_pagemap_migrate_details - how to migrate to devmem
  * @timeslice_ms: time that the pages stay in VRAM at least, in milliseconds
  * @can_migrate_same_pagemap: move pages that are in this pagemap already to
- *	the new allocation. Without it they stay where they are. Copies within
- *	VRAM have no operation yet: such a migration returns -EOPNOTSUPP.
- * @source_peer_migrates: on a move from another device, let its driver copy.
- *	Such moves are not there yet, and pages of another device stay.
+ *	the new allocation, by the copy_to_ram operation. Without it they stay
+ *	where they are.
+ * @source_peer_migrates: on a move from another device, whose driver copies. 0:
+ *	the source pushes, by its copy_to_ram. 1: the destination pulls, by its
+ *	copy_to_devmem, if it has %DRM_PAGEMAP_DEVMEM_PULLS; otherwise the
+ *	source pushes.
+ * @policy: enum drm_pagemap_policy, for drm_pagemap_migrate_range() and
+ *	drm_pagemap_populate_range()
+ * @must_have: an address of the range, for %DRM_PAGEMAP_MUST_HAVE
  */
 struct drm_pagemap_migrate_details {
 	unsigned long timeslice_ms;
 	u32 can_migrate_same_pagemap : 1;
 	u32 source_peer_migrates : 1;
+	u32 policy : 2;
+	unsigned long must_have;
 };
 
 /**
@@ -279,7 +467,33 @@ int drm_pagemap_migrate_to_devmem(struct drm_pagemap_devmem *devmem_allocation,
 				  unsigned long start, unsigned long end,
 				  const struct drm_pagemap_migrate_details *mdetails);
 
+int drm_pagemap_migrate_range(struct drm_pagemap_devmem *devmem_allocation,
+			      struct mm_struct *mm,
+			      unsigned long start, unsigned long end,
+			      const struct drm_pagemap_migrate_details *mdetails,
+			      struct drm_pagemap_migrate_result *result);
+
+int drm_pagemap_populate_range(struct drm_pagemap *dpagemap,
+			       struct mm_struct *mm,
+			       unsigned long start, unsigned long end,
+			       const struct drm_pagemap_migrate_details *mdetails,
+			       struct drm_pagemap_migrate_result *result);
+
 int drm_pagemap_evict_to_ram(struct drm_pagemap_devmem *devmem_allocation);
+
+int drm_pagemap_evict_all(struct drm_pagemap *dpagemap, unsigned int timeout_ms,
+			  struct drm_pagemap_evict_result *result);
+
+int devm_drm_pagemap_add_vram(struct drm_device *drm,
+			      struct dev_pagemap *pagemap,
+			      resource_size_t size, void *owner);
+
+struct drm_pagemap *devm_drm_pagemap_create_vram(struct drm_device *drm,
+						 resource_size_t size,
+						 void *owner,
+						 const struct drm_pagemap_ops *ops);
+
+void drm_pagemap_debugfs_init(struct drm_device *drm);
 
 const struct dev_pagemap_ops *drm_pagemap_pagemap_ops_get(void);
 

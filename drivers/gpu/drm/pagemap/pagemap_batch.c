@@ -8,15 +8,45 @@
 
 #include "pagemap_internal.h"
 
+struct pagemap_batch *pagemap_large_batch_init(struct pagemap_large_batch *large)
+{
+	large->batch = (struct pagemap_batch) {
+		.mapped = large->mapped,
+		.src = large->src,
+		.dst = large->dst,
+		.pages = large->pages,
+		.addr = large->addr,
+	};
+
+	return &large->batch;
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_large_batch_init);
+
 static void *pagemap_batch_alloc(gfp_t gfp, void *data)
 {
-	return kvmalloc(sizeof(struct pagemap_batch), gfp);
+	struct pagemap_large_batch *large = kvmalloc(sizeof(*large), gfp);
+
+	return large ? pagemap_large_batch_init(large) : NULL;
+}
+
+/* For a window of PAGEMAP_SMALL_PAGES at most. */
+struct pagemap_batch *pagemap_small_batch_init(struct pagemap_small_batch *small)
+{
+	small->batch = (struct pagemap_batch) {
+		.mapped = small->mapped,
+		.src = small->src,
+		.dst = small->dst,
+		.pages = small->pages,
+		.addr = small->addr,
+	};
+
+	return &small->batch;
 }
 
 /* The last put of a pagemap destroys its pools, in any context. */
 static void pagemap_batch_free(void *element, void *data)
 {
-	kvfree_atomic(element);
+	kvfree_atomic(container_of(element, struct pagemap_large_batch, batch));
 }
 
 int pagemap_pools_init(struct drm_pagemap_private *priv)
@@ -55,6 +85,14 @@ struct pagemap_batch *pagemap_batch_get(struct drm_pagemap *dpagemap,
 	return b ?: mempool_alloc(from, GFP_KERNEL);
 }
 
+/* A further one for a thread that has one; NULL if that would mean to wait. */
+struct pagemap_batch *pagemap_batch_try_get(struct drm_pagemap *dpagemap,
+					    enum pagemap_pool pool)
+{
+	return mempool_alloc(dpagemap->priv->pool[pool],
+			     GFP_NOWAIT | __GFP_NOWARN);
+}
+
 void pagemap_batch_put(struct drm_pagemap *dpagemap, enum pagemap_pool pool,
 		       struct pagemap_batch *b)
 {
@@ -71,6 +109,8 @@ void pagemap_batch_collected(struct pagemap_batch *b, unsigned long npages)
 	b->order = npages && (b->src[0] & MIGRATE_PFN_COMPOUND) ?
 		   PAGEMAP_PMD_ORDER : 0;
 	b->demoted = false;
+	memset(&b->iova, 0, sizeof(b->iova));
+	bitmap_zero(b->mapped, npages);
 	memset(b->pages, 0, npages * sizeof(*b->pages));
 	memset(b->addr, 0, npages * sizeof(*b->addr));
 	pagemap_block_guard(b);

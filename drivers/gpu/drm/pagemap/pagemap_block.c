@@ -12,7 +12,8 @@
  * references to lose, and puts right afterwards what went wrong: a mapcount
  * below zero tells how often it happened. Unguarded remains the instant of
  * the commit, for which mm wants the exact count of references; and while mm
- * collects there is one reference to lose at most. The statistic of mapped anonymous
+ * collects there is one reference to lose at most, so an eviction keeps the
+ * owner from exiting meanwhile. The statistic of mapped anonymous
  * memory stays wrong. This file goes away when mm looks at the entry.
  */
 #include <linux/memremap.h>

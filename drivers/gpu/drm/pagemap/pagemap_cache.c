@@ -18,6 +18,7 @@
  * A device that goes closes its cache; from then on the last put destroys the
  * pagemap. Cache and shrinker live as long as a pagemap points to them.
  */
+#include <kunit/visibility.h>
 #include <linux/device/devres.h>
 #include <linux/export.h>
 #include <linux/kref.h>
@@ -207,6 +208,15 @@ static unsigned long pagemap_shrinker_scan(struct shrinker *s,
 
 	return freed ?: SHRINK_STOP;
 }
+
+#if IS_ENABLED(CONFIG_KUNIT)
+/* For a test that asks as reclaim does. */
+struct shrinker *pagemap_shrinker_mm(struct drm_pagemap_shrinker *shrinker)
+{
+	return shrinker->shrinker;
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_shrinker_mm);
+#endif
 
 static void pagemap_shrinker_fini(void *data)
 {

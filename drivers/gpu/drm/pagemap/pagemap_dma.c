@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * The system side of a batch, mapped for DMA.
+ * The other side of a batch, mapped for the device that copies: system memory
+ * by the DMA layer, another device's memory by that device's driver.
  *
  * With an IOMMU that the DMA layer manages, one piece of IO virtual memory is
  * filled without gaps: entries that have no system page take no space, and
@@ -9,12 +10,13 @@
  * folio is mapped by itself, and a bitmap tells which entries are: an address
  * of 0 is a valid one.
  */
+#include "pagemap_inject.h"
 #include "pagemap_internal.h"
 
-static struct page *pagemap_system_page(const struct pagemap_batch *b,
-					unsigned long i)
+/* The page of entry @i that is not in @b->pages, if the entry is to be copied. */
+static struct page *pagemap_other_page(const struct pagemap_batch *b,
+				       unsigned long i)
 {
-	/* Without a device page there is nothing to copy. */
 	if (!b->pages[i])
 		return NULL;
 	if (b->dir == DMA_FROM_DEVICE)
@@ -59,16 +61,17 @@ static int pagemap_map_iova(struct pagemap_batch *b)
 	int err;
 
 	pagemap_batch_for_each(b, i) {
-		struct page *page = pagemap_system_page(b, i);
+		struct page *page = pagemap_other_page(b, i);
 
 		if (!page)
 			continue;
 
-		if (run.size && page_to_phys(page) != run.phys + run.size) {
+		err = pagemap_inject(PAGEMAP_INJECT_DMA_MAP) ? -ENOMEM : 0;
+		if (!err && run.size &&
+		    page_to_phys(page) != run.phys + run.size)
 			err = pagemap_link_run(b, &run);
-			if (err)
-				goto err_unmap;
-		}
+		if (err)
+			goto err_unmap;
 		if (!run.size)
 			run.phys = page_to_phys(page);
 		run.size += size;
@@ -98,9 +101,14 @@ static int pagemap_map_entry(struct pagemap_batch *b, unsigned long i,
 	struct page *device_page = b->pages[i];
 	unsigned long j, step = 1UL << b->map_order;
 
+	if (pagemap_inject(PAGEMAP_INJECT_DMA_MAP))
+		return -ENOMEM;
+
 	for (j = 0; j < 1UL << b->order; j += step) {
-		dma_addr_t addr = dma_map_page(b->dev, page + j, 0,
-					       PAGE_SIZE << b->map_order, b->dir);
+		/* By address: a page may be device-coherent memory. */
+		dma_addr_t addr = dma_map_phys(b->dev, page_to_phys(page + j),
+					       PAGE_SIZE << b->map_order,
+					       b->dir, 0);
 
 		if (dma_mapping_error(b->dev, addr))
 			return -ENOMEM;
@@ -123,7 +131,7 @@ static int pagemap_map_pages(struct pagemap_batch *b)
 		b->map_order--;
 
 	pagemap_batch_for_each(b, i) {
-		struct page *page = pagemap_system_page(b, i);
+		struct page *page = pagemap_other_page(b, i);
 
 		if (!page)
 			continue;
@@ -146,13 +154,25 @@ static unsigned long pagemap_first_system(const struct pagemap_batch *b,
 
 	*total = 0;
 	pagemap_batch_for_each(b, i) {
-		if (!pagemap_system_page(b, i))
+		if (!pagemap_other_page(b, i))
 			continue;
 		first = min(first, i);
 		*total += PAGE_SIZE << b->order;
 	}
 
 	return first;
+}
+
+static void pagemap_map_init(struct pagemap_batch *b, struct device *dev,
+			     enum dma_data_direction dir)
+{
+	b->dev = dev;
+	b->dir = dir;
+	b->peer = NULL;
+	b->map_order = b->order;
+	b->iova_linked = 0;
+	memset(&b->iova, 0, sizeof(b->iova));
+	bitmap_zero(b->mapped, b->npages);
 }
 
 /**
@@ -173,26 +193,74 @@ int pagemap_dma_map(struct pagemap_batch *b, struct device *dev,
 	unsigned long first;
 	size_t total;
 
-	b->dev = dev;
-	b->dir = dir;
-	b->map_order = b->order;
-	b->iova_linked = 0;
-	memset(&b->iova, 0, sizeof(b->iova));
-	bitmap_zero(b->mapped, PAGEMAP_BATCH_PAGES);
-
+	pagemap_map_init(b, dev, dir);
 	first = pagemap_first_system(b, &total);
 	if (first == b->npages)
 		return 0;
 
 	if (dma_iova_try_alloc(dev, &b->iova,
-			       page_to_phys(pagemap_system_page(b, first)),
+			       page_to_phys(pagemap_other_page(b, first)),
 			       total))
 		return pagemap_map_iova(b) ? -ENOMEM : 0;
 
 	return pagemap_map_pages(b);
 }
 
-/* Undo pagemap_dma_map(), or as much of it as was done. */
+/**
+ * pagemap_peer_map() - map pages of another device's pagemap
+ * @b: batch with pages of the copying device in @b->pages
+ * @peer: the pagemap that the pages on the other side belong to; it may be the
+ *	copying device's own
+ * @dev: the device that copies
+ * @dir: DMA_TO_DEVICE: @dev reads from @peer; DMA_FROM_DEVICE: it writes there
+ *
+ * Fills @b->addr.
+ *
+ * Context: folios of the batch locked.
+ * Return: 0, or -ENOMEM, and then nothing is mapped.
+ */
+int pagemap_peer_map(struct pagemap_batch *b, struct drm_pagemap *peer,
+		     struct device *dev, enum dma_data_direction dir)
+{
+	unsigned long i;
+
+	pagemap_map_init(b, dev, dir);
+	b->peer = peer;
+
+	pagemap_batch_for_each(b, i) {
+		struct page *page = pagemap_other_page(b, i);
+
+		if (!page)
+			continue;
+
+		if (pagemap_inject(PAGEMAP_INJECT_DMA_MAP))
+			goto err_unmap;
+
+		b->addr[i] = peer->ops->device_map(peer, dev, page, b->order,
+						   dir);
+		if (dma_mapping_error(dev, b->addr[i].addr))
+			goto err_unmap;
+		__set_bit(i, b->mapped);
+	}
+
+	return 0;
+
+err_unmap:
+	pagemap_dma_unmap(b);
+
+	return -ENOMEM;
+}
+
+static void pagemap_unmap_entry(struct pagemap_batch *b, unsigned long i)
+{
+	if (b->peer)
+		b->peer->ops->device_unmap(b->peer, b->dev, &b->addr[i]);
+	else
+		dma_unmap_phys(b->dev, b->addr[i].addr,
+			       PAGE_SIZE << b->addr[i].order, b->dir, 0);
+}
+
+/* Undo either of them, or as much of it as was done. */
 void pagemap_dma_unmap(struct pagemap_batch *b)
 {
 	unsigned long i;
@@ -207,7 +275,6 @@ void pagemap_dma_unmap(struct pagemap_batch *b)
 	}
 
 	for_each_set_bit(i, b->mapped, b->npages)
-		dma_unmap_page(b->dev, b->addr[i].addr,
-			       PAGE_SIZE << b->addr[i].order, b->dir);
-	bitmap_zero(b->mapped, PAGEMAP_BATCH_PAGES);
+		pagemap_unmap_entry(b, i);
+	bitmap_zero(b->mapped, b->npages);
 }

@@ -74,6 +74,8 @@ static void pagemap_hold_put(struct drm_pagemap_dev_hold *hold)
 
 static void pagemap_private_free(struct drm_pagemap_private *priv)
 {
+	pagemap_record_fini(&priv->record);
+	pagemap_reserve_drop(priv);
 	pagemap_pools_fini(priv);
 	kfree(priv);
 }
@@ -86,7 +88,10 @@ static struct drm_pagemap_private *pagemap_private_alloc(void)
 		return NULL;
 
 	init_waitqueue_head(&priv->slice_wait);
-	if (pagemap_pools_init(priv)) {
+	INIT_LIST_HEAD(&priv->zdds);
+	INIT_LIST_HEAD(&priv->reserve_link);
+	mutex_init(&priv->evict_all);
+	if (pagemap_record_init(&priv->record) || pagemap_pools_init(priv)) {
 		pagemap_private_free(priv);
 		return NULL;
 	}
@@ -135,6 +140,7 @@ int drm_pagemap_init(struct drm_pagemap *dpagemap,
 	};
 	kref_init(&dpagemap->ref);
 	INIT_LIST_HEAD(&dpagemap->shrink_link);
+	pagemap_record_link(&priv->record, dpagemap);
 
 	return 0;
 }
@@ -215,6 +221,7 @@ static void pagemap_release(struct kref *ref)
 
 	/* The pagemap may be revived or freed as soon as the cache has it. */
 	dpagemap->dev_hold = NULL;
+	pagemap_reserve_drop(dpagemap->priv);
 	drm_pagemap_shrinker_add(dpagemap);
 	pagemap_hold_put(hold);
 }
@@ -246,8 +253,11 @@ EXPORT_SYMBOL(drm_pagemap_put);
  * @timeslice_ms: time that the pages are to stay, in milliseconds
  *
  * Context: takes the mmap lock of @mm; no dma_resv may be held.
+ * A driver without the populate_mm operation, but with devmem_alloc, gets
+ * drm_pagemap_populate_range() with %DRM_PAGEMAP_BEST_EFFORT.
+ *
  * Return: 0; -EFAULT when the process is gone; -EOPNOTSUPP when the driver
- *	has no such operation; or what it returned.
+ *	has neither operation; or what it returned.
  */
 int drm_pagemap_populate_mm(struct drm_pagemap *dpagemap,
 			    unsigned long start, unsigned long end,
@@ -256,13 +266,17 @@ int drm_pagemap_populate_mm(struct drm_pagemap *dpagemap,
 {
 	int err;
 
-	if (!dpagemap->ops->populate_mm)
+	if (!dpagemap->ops->populate_mm && !dpagemap->ops->devmem_alloc)
 		return -EOPNOTSUPP;
 	if (!mmget_not_zero(mm))
 		return -EFAULT;
 
 	mmap_read_lock(mm);
-	err = dpagemap->ops->populate_mm(dpagemap, start, end, mm, timeslice_ms);
+	err = dpagemap->ops->populate_mm ?
+	      dpagemap->ops->populate_mm(dpagemap, start, end, mm,
+					 timeslice_ms) :
+	      pagemap_populate_best_effort(dpagemap, mm, start, end,
+					   timeslice_ms);
 	mmap_read_unlock(mm);
 	mmput(mm);
 
@@ -272,13 +286,19 @@ EXPORT_SYMBOL(drm_pagemap_populate_mm);
 
 static int __init pagemap_module_init(void)
 {
+	pagemap_debug_init();
+
 	return 0;
 }
 
 /* All pagemaps are gone, for their drivers depend on this module. */
 static void __exit pagemap_module_exit(void)
 {
+	pagemap_debug_exit();
 	pagemap_wait_exit();
+	pagemap_split_exit();
+	pagemap_reserve_exit();
+	pagemap_zdd_exit();
 	flush_work(&pagemap_holds_work);
 }
 

@@ -9,34 +9,6 @@
 #include "pagemap_internal.h"
 
 /**
- * pagemap_window() - what one CPU fault brings home
- * @addr: faulting address
- * @size: of the allocation that holds the page, a power of two, in bytes
- * @vma: the VMA's bounds, page-aligned
- *
- * The block of @size bytes that @addr lies in, for that is how a driver
- * places an allocation; a move of the mapping since then makes the block hold
- * less of the allocation, never a page too much, because the caller takes
- * only pages of the pagemap. Never more than a batch, never beyond the VMA.
- *
- * Return: the window, which has @addr in it.
- */
-struct pagemap_window
-pagemap_window(unsigned long addr, unsigned long size, struct pagemap_window vma)
-{
-	unsigned long block = rounddown_pow_of_two(clamp(size, PAGE_SIZE,
-							  PMD_SIZE));
-	unsigned long start = addr & ~(block - 1);
-
-	/* start + block may wrap at the top of the address space. */
-	return (struct pagemap_window) {
-		.start = max(start, vma.start),
-		.end = min(start + block - 1, vma.end - 1) + 1,
-	};
-}
-EXPORT_SYMBOL_IF_KUNIT(pagemap_window);
-
-/**
  * pagemap_choose() - what becomes of an entry on the way to devmem
  * @source: what was collected
  * @move_ours: pages that are in the pagemap already are to move as well
@@ -44,18 +16,45 @@ EXPORT_SYMBOL_IF_KUNIT(pagemap_window);
  * KSM pages are refused here because the collect phase of mm does not: ksmd
  * would go on to read a page that has become device-private.
  *
- * Return: the verdict.
+ * Return: %DRM_PAGEMAP_MOVED if it is to move, or what keeps it from that.
  */
-enum pagemap_verdict
+enum drm_pagemap_outcome
 pagemap_choose(struct pagemap_source source, bool move_ours)
 {
-	if (!source.collected || source.ksm)
-		return PAGEMAP_MISSING;
-	if (source.hole || !source.device)
-		return PAGEMAP_MOVE;
-	if (source.ours)
-		return move_ours ? PAGEMAP_MOVE : PAGEMAP_STAY;
+	if (!source.collected)
+		return DRM_PAGEMAP_SKIP_UNKNOWN;
+	if (source.hole)
+		return source.uffd ? DRM_PAGEMAP_SKIP_UFFD : DRM_PAGEMAP_MOVED;
+	if (source.ksm)
+		return DRM_PAGEMAP_SKIP_KSM;
+	if (!source.device)
+		return DRM_PAGEMAP_MOVED;
+	if (source.ours && !move_ours)
+		return DRM_PAGEMAP_PRESENT;
 
-	return PAGEMAP_MISSING;
+	return source.reachable ? DRM_PAGEMAP_MOVED : DRM_PAGEMAP_SKIP_DEVICE;
 }
 EXPORT_SYMBOL_IF_KUNIT(pagemap_choose);
+
+/**
+ * pagemap_chunk() - size of the next allocation for a run of missing pages
+ * @start: address of the first one
+ * @end: behind the last one
+ * @max: not more than this, a power of two
+ *
+ * Naturally aligned, so that the GPU can map it in as large a piece, and none
+ * of it is left unused.
+ *
+ * Return: bytes, a power of two.
+ */
+unsigned long pagemap_chunk(unsigned long start, unsigned long end,
+			    unsigned long max)
+{
+	unsigned long size = rounddown_pow_of_two(end - start);
+
+	if (start)
+		size = min(size, start & -start);
+
+	return min(size, max);
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_chunk);

@@ -1,171 +1,169 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Migration to devmem: pages and holes of a range of virtual addresses go to
- * one devmem allocation. All of a batch moves, or nothing: a driver answers
- * -EBUSY by bringing the range into a state that can move, so that a half that
- * moved before would just travel twice.
+ * One batch on its way to devmem: collect, choose, get destinations and start
+ * the copy in pagemap_job_begin(); the rest in pagemap_job_end().
  *
  * The struct pages of the destination come to life here, each with a
  * reference to the zdd. Those that are not committed are put again, and take
  * their reference along; so the allocation is released when its last page
  * goes, or at the end of a migration that moved nothing.
  */
-#include <linux/dma-fence.h>
-#include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/ksm.h>
 #include <linux/memremap.h>
 #include <linux/sizes.h>
-#include <linux/slab.h>
 #include <linux/userfaultfd_k.h>
 
-#include "pagemap_internal.h"
+#include <drm/drm_print.h>
 
-/* One call of drm_pagemap_migrate_to_devmem(). */
-struct pagemap_to_devmem {
-	struct drm_pagemap_devmem *devmem;
-	struct drm_pagemap_zdd *zdd;
-	struct vm_area_struct *vma;
-	struct pagemap_batch *batch;
-	unsigned long *pfn;		/* destinations of the whole range */
-	bool move_ours;
-	bool committed;			/* pages of devmem are in use */
-	unsigned long timeslice_ms;
-};
+#include "pagemap_inject.h"
+#include "pagemap_job.h"
+#include "pagemap_report.h"
 
-static struct pagemap_source pagemap_source(const struct pagemap_to_devmem *m,
+static unsigned long pagemap_job_addr(const struct pagemap_job *job,
+				      unsigned long i)
+{
+	return job->migrate.start + (i << PAGE_SHIFT);
+}
+
+/* No page of the batch takes part in a copy, for the time being. */
+void pagemap_job_select_none(struct pagemap_job *job)
+{
+	struct pagemap_batch *b = job->batch;
+
+	memset(b->pages, 0, b->npages * sizeof(*b->pages));
+	memset(b->addr, 0, b->npages * sizeof(*b->addr));
+}
+
+static struct pagemap_source pagemap_source(const struct pagemap_job *job,
+					    struct vm_area_struct *vma,
 					    unsigned long src)
 {
 	struct page *page = migrate_pfn_to_page(src);
 	struct pagemap_source s = {
 		.collected = src & MIGRATE_PFN_MIGRATE,
 		.hole = !page,
+		/* mm would refuse it, after the pages around it have moved. */
+		.uffd = userfaultfd_missing(vma),
 	};
 
-	if (!page) {
-		/* mm would refuse it, after the pages around it have moved. */
-		s.collected = s.collected && !userfaultfd_missing(m->vma);
+	if (!page)
 		return s;
-	}
 
 	s.device = is_device_private_page(page);
-	s.ours = s.device && page_pgmap(page) == m->devmem->dpagemap->pagemap;
-	s.ksm = !s.device && folio_test_ksm(page_folio(page));
+	if (s.device) {
+		s.ours = page_pgmap(page) ==
+			 job->chunk->devmem->dpagemap->pagemap;
+		s.reachable = pagemap_copy_reaches(job->chunk->devmem, page);
+	} else {
+		s.ksm = folio_test_ksm(page_folio(page));
+	}
 
 	return s;
 }
 
-/*
- * Number of pages that are to move, or -EBUSY if any cannot. Copies from VRAM
- * to VRAM have no operation yet.
- */
-static long pagemap_choose_sources(struct pagemap_to_devmem *m)
+/* None moves, because some cannot. */
+static void pagemap_choose_none(struct pagemap_move *m, struct pagemap_job *job)
 {
-	struct pagemap_batch *b = m->batch;
+	struct pagemap_batch *b = job->batch;
 	unsigned long i;
-	long pages = 0;
 
 	pagemap_batch_for_each(b, i) {
-		struct pagemap_source source = pagemap_source(m, b->src[i]);
-
-		switch (pagemap_choose(source, m->move_ours)) {
-		case PAGEMAP_MOVE:
-			if (source.device)
-				return -EOPNOTSUPP;
-			pages += 1L << b->order;
-			break;
-		case PAGEMAP_STAY:
-			b->src[i] &= ~MIGRATE_PFN_MIGRATE;
-			break;
-		case PAGEMAP_MISSING:
-			return -EBUSY;
-		}
+		if (!(b->src[i] & MIGRATE_PFN_MIGRATE))
+			continue;
+		b->src[i] &= ~MIGRATE_PFN_MIGRATE;
+		pagemap_note(m, pagemap_job_addr(job, i), 1UL << b->order,
+			     DRM_PAGEMAP_SKIP_OTHERS);
 	}
-
-	return pages;
+	job->to_move = 0;
+	job->err = -EBUSY;
 }
 
-static void pagemap_note_node(struct pagemap_to_devmem *m, struct page *page)
+/* Entries that keep MIGRATE are those that are to move. */
+static void pagemap_choose_sources(struct pagemap_move *m,
+				   struct pagemap_job *job)
 {
-	if (page && m->devmem->nid == NUMA_NO_NODE)
-		m->devmem->nid = page_to_nid(page);
+	unsigned long pages = (job->migrate.end - job->migrate.start) >> PAGE_SHIFT;
+	struct pagemap_batch *b = job->batch;
+	bool all = b->npages == pages;
+	unsigned long i;
+
+	pagemap_batch_for_each(b, i) {
+		struct pagemap_source source = pagemap_source(job, m->vma,
+							      b->src[i]);
+		enum drm_pagemap_outcome outcome =
+			pagemap_choose(source,
+				       m->details->can_migrate_same_pagemap);
+
+		if (outcome == DRM_PAGEMAP_MOVED) {
+			job->to_move += 1UL << b->order;
+			continue;
+		}
+		b->src[i] &= ~MIGRATE_PFN_MIGRATE;
+		pagemap_note(m, pagemap_job_addr(job, i), 1UL << b->order,
+			     outcome);
+		if (outcome != DRM_PAGEMAP_PRESENT)
+			all = false;
+	}
+
+	if (!all && m->policy == DRM_PAGEMAP_ALL_OR_NOTHING)
+		pagemap_choose_none(m, job);
+}
+
+static void pagemap_note_node(struct drm_pagemap_devmem *devmem,
+			      struct page *page)
+{
+	if (page && devmem->nid == NUMA_NO_NODE && !is_device_private_page(page))
+		devmem->nid = page_to_nid(page);
+}
+
+/* A page that is in use cannot become the driver's by its saying so. */
+static bool pagemap_device_page_free(struct drm_pagemap *dpagemap,
+				     unsigned long pfn, unsigned int order)
+{
+	for (unsigned long i = 0; i < 1UL << order; i++) {
+		if (!page_ref_count(pfn_to_page(pfn + i)))
+			continue;
+		drm_err_ratelimited(dpagemap->drm,
+				    "populate_devmem_pfn: page frame %#lx is in use\n",
+				    pfn + i);
+		return false;
+	}
+
+	return true;
 }
 
 /* Bring the destination's struct pages to life. */
-static void pagemap_get_device_pages(struct pagemap_to_devmem *m,
-				     const unsigned long *pfn)
+static int pagemap_get_device_pages(struct pagemap_job *job)
 {
-	struct dev_pagemap *pgmap = m->devmem->dpagemap->pagemap;
-	struct pagemap_batch *b = m->batch;
+	struct pagemap_chunk *chunk = job->chunk;
+	struct drm_pagemap_devmem *devmem = chunk->devmem;
+	const unsigned long *pfn = chunk->pfn +
+		((job->migrate.start - chunk->start) >> PAGE_SHIFT);
+	struct pagemap_batch *b = job->batch;
 	unsigned long i;
 
 	pagemap_batch_for_each(b, i) {
-		struct page *page = pfn_to_page(pfn[i]);
+		struct folio *folio = (struct folio *)pfn_to_page(pfn[i]);
 
 		if (!(b->src[i] & MIGRATE_PFN_MIGRATE))
 			continue;
+		if (!pagemap_device_page_free(devmem->dpagemap, pfn[i], b->order))
+			return -EINVAL;
 
-		zone_device_folio_init((struct folio *)page, pgmap, b->order);
-		folio_set_zone_device_data((struct folio *)page, m->zdd);
-		kref_get(&m->zdd->refcount);
+		zone_device_folio_init(folio, devmem->dpagemap->pagemap,
+				       b->order);
+		folio_set_zone_device_data(folio, chunk->zdd);
+		kref_get(&chunk->zdd->refcount);
+		atomic_add(1 << b->order, &chunk->zdd->live);
 
-		b->pages[i] = page;
 		b->dst[i] = migrate_pfn(pfn[i]);
 		if (b->order)
 			b->dst[i] |= MIGRATE_PFN_COMPOUND;
-		pagemap_note_node(m, pagemap_batch_src_page(b, i));
-	}
-}
-
-static int pagemap_copy_to_devmem(struct pagemap_to_devmem *m)
-{
-	struct drm_pagemap_devmem *devmem = m->devmem;
-	struct pagemap_batch *b = m->batch;
-	int err;
-
-	err = pagemap_dma_map(b, devmem->dev, DMA_TO_DEVICE);
-	if (err)
-		return err;
-
-	err = devmem->ops->copy_to_devmem(b->pages, b->addr, b->npages,
-					  devmem->pre_migrate_fence);
-	pagemap_dma_unmap(b);
-
-	return err;
-}
-
-/* The slice runs from before the first page can be seen by a CPU fault. */
-static void pagemap_start_slice(struct pagemap_to_devmem *m)
-{
-	WRITE_ONCE(m->devmem->timeslice_expiration,
-		   get_jiffies_64() + msecs_to_jiffies(m->timeslice_ms));
-}
-
-/* Everything between collect and finalize. */
-static int pagemap_move_collected(struct pagemap_to_devmem *m,
-				  struct migrate_vma *migrate,
-				  const unsigned long *pfn)
-{
-	struct pagemap_batch *b = m->batch;
-	long pages;
-	int err;
-
-	pages = pagemap_choose_sources(m);
-	if (pages <= 0)
-		return pages;
-
-	pagemap_get_device_pages(m, pfn);
-	err = pagemap_copy_to_devmem(m);
-	if (err) {
-		pagemap_batch_drop_all_dst(b);
-		return err;
+		pagemap_note_node(devmem, pagemap_batch_src_page(b, i));
 	}
 
-	pagemap_start_slice(m);
-	migrate_vma_pages(migrate);
-	m->committed = true;
-
-	return pagemap_batch_moved(b) == pages ? 0 : -EBUSY;
+	return 0;
 }
 
 /*
@@ -173,194 +171,217 @@ static int pagemap_move_collected(struct pagemap_to_devmem *m,
  * comes home; where a PMD is very large (512 MiB with pages of 64 KiB) the
  * latter is too much to hope for. mm splits what is collected page by page,
  * for all that map it; to split it on the way would leave the entries of
- * forked children behind.
+ * forked children behind, and a block of holes with one destination missing
+ * is more than mm can take.
  */
-static bool pagemap_wants_block(unsigned long start, unsigned long end,
-				const unsigned long *pfn)
+static bool pagemap_wants_block(const struct pagemap_job *job)
 {
-	if (end - start != PMD_SIZE || end - start > SZ_32M)
+	const struct migrate_vma *migrate = &job->migrate;
+	const struct pagemap_chunk *chunk = job->chunk;
+	unsigned long size = migrate->end - migrate->start;
+
+	if (size != PMD_SIZE || size > SZ_32M)
 		return false;
 
-	return pagemap_pfns_fit_block(pfn, PAGEMAP_PMD_ORDER);
+	return pagemap_pfns_fit_block(chunk->pfn + ((migrate->start -
+						     chunk->start) >> PAGE_SHIFT),
+				      PAGEMAP_PMD_ORDER);
 }
 
-/* @start and @end within one aligned PMD. */
-static int pagemap_batch_to_devmem(struct pagemap_to_devmem *m,
-				   unsigned long start, unsigned long end,
-				   const unsigned long *pfn)
+static int pagemap_job_collect(struct pagemap_move *m, struct pagemap_job *job)
 {
-	struct pagemap_batch *b = m->batch;
-	struct migrate_vma migrate = {
+	struct migrate_vma *migrate = &job->migrate;
+	int err;
+
+	*migrate = (struct migrate_vma) {
 		.vma = m->vma,
-		.start = start,
-		.end = end,
-		.src = b->src,
-		.dst = b->dst,
-		.pgmap_owner = m->devmem->dpagemap->pagemap->owner,
+		.start = job->migrate.start,
+		.end = job->migrate.end,
+		.src = job->batch->src,
+		.dst = job->batch->dst,
+		.pgmap_owner = m->dpagemap->pagemap->owner,
 		.flags = MIGRATE_VMA_SELECT_SYSTEM |
+			 MIGRATE_VMA_SELECT_DEVICE_COHERENT |
 			 MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
 	};
-	int err;
+	if (pagemap_wants_block(job))
+		migrate->flags |= MIGRATE_VMA_SELECT_COMPOUND;
 
-	if (pagemap_wants_block(start, end, pfn))
-		migrate.flags |= MIGRATE_VMA_SELECT_COMPOUND;
-
-	err = migrate_vma_setup(&migrate);
-	if (err)
-		return err;
-	if (!migrate.cpages)
-		return -EBUSY;
-
-	pagemap_batch_collected(b, migrate.npages);
-	err = migrate.npages == (end - start) >> PAGE_SHIFT ? 0 : -EBUSY;
-	if (!err)
-		err = pagemap_move_collected(m, &migrate, pfn);
-	pagemap_block_unguard(b);
-	migrate_vma_finalize(&migrate);
-
-	return err;
-}
-
-static int pagemap_range_to_devmem(struct pagemap_to_devmem *m,
-				   unsigned long start, unsigned long end)
-{
-	unsigned long addr, next;
-	int err;
-
-	for (addr = start; addr < end; addr = next) {
-		next = min(ALIGN_DOWN(addr, PMD_SIZE) + PMD_SIZE, end);
-		err = pagemap_batch_to_devmem(m, addr, next, m->pfn +
-					      ((addr - start) >> PAGE_SHIFT));
-		if (err)
-			return err;
-	}
-
-	return 0;
-}
-
-/* The driver's pages, checked: a wrong one would belong to somebody else. */
-static int pagemap_get_pfns(struct pagemap_to_devmem *m, unsigned long npages)
-{
-	const struct range *range = &m->devmem->dpagemap->pagemap->range;
-	int err;
-
-	m->pfn = kvmalloc_array(npages, sizeof(*m->pfn), GFP_KERNEL);
-	if (!m->pfn)
-		return -ENOMEM;
-
-	err = m->devmem->ops->populate_devmem_pfn(m->devmem, npages, m->pfn);
+	err = migrate_vma_setup(migrate);
 	if (err)
 		return err;
 
-	for (unsigned long i = 0; i < npages; i++) {
-		phys_addr_t phys = PFN_PHYS(m->pfn[i]);
-
-		if (WARN_ONCE(phys < range->start || phys > range->end,
-			      "populate_devmem_pfn: page %lu outside the pagemap\n",
-			      i))
-			return -EINVAL;
-	}
+	job->collected = true;
+	pagemap_batch_collected(job->batch, migrate->npages);
 
 	return 0;
-}
-
-static int pagemap_check_range(struct mm_struct *mm, unsigned long start,
-			       unsigned long end, struct vm_area_struct **vma)
-{
-	mmap_assert_locked(mm);
-
-	if (!PAGE_ALIGNED(start) || !PAGE_ALIGNED(end) || start >= end)
-		return -EINVAL;
-
-	*vma = vma_lookup(mm, start);
-	if (!*vma)
-		return -ENOENT;
-	if (end > (*vma)->vm_end)
-		return -EINVAL;
-	if (!vma_is_anonymous(*vma))
-		return -EBUSY;
-
-	return 0;
-}
-
-static int pagemap_do_to_devmem(struct pagemap_to_devmem *m,
-				unsigned long start, unsigned long end)
-{
-	struct drm_pagemap_devmem *devmem = m->devmem;
-	int err;
-
-	err = pagemap_get_pfns(m, (end - start) >> PAGE_SHIFT);
-	if (err)
-		return err;
-
-	WRITE_ONCE(devmem->populating, true);
-	m->batch = pagemap_batch_get(devmem->dpagemap, PAGEMAP_POOL_POPULATE);
-	err = pagemap_range_to_devmem(m, start, end);
-	pagemap_batch_put(devmem->dpagemap, PAGEMAP_POOL_POPULATE, m->batch);
-	WRITE_ONCE(devmem->populating, false);
-
-	if (m->committed) {
-		dma_fence_put(devmem->pre_migrate_fence);
-		devmem->pre_migrate_fence = NULL;
-	}
-
-	return err;
 }
 
 /**
- * drm_pagemap_migrate_to_devmem() - move a range of a process to VRAM
- * @devmem_allocation: VRAM to move to, with room for the range. The caller's
- *	reference to it is consumed, whatever is returned; the caller needs
- *	another one to touch it afterwards.
- * @mm: the process
- * @start: first address, page-aligned
- * @end: behind the last one, within the same VMA
- * @mdetails: how
+ * pagemap_job_begin() - collect a batch and start its copy
+ * @m: the call
+ * @job: one of its, with a batch
+ * @chunk: where to
+ * @start: first address, of @chunk
+ * @end: behind the last one, within the same aligned PMD
  *
- * Pages that are in the pagemap already count as moved. On error some of the
- * pages may be in VRAM, if the range is larger than a PMD or if a page was
- * taken away in the middle; they keep the allocation.
- *
- * Context: mmap lock of @mm held, and whatever keeps the driver from evicting
- *	the allocation meanwhile, usually its dma_resv. Sleeps.
- * Return: 0 when all of the range is in the pagemap. -EBUSY when a page
- *	cannot move now, or was taken away meanwhile, or the VMA is not
- *	anonymous; -ENOENT without a VMA at @start; -EINVAL for a bad range;
- *	-EOPNOTSUPP when the driver lacks an operation; -ENOMEM; or what an
- *	operation of the driver returned.
+ * Context: mmap lock held for reading. On return folios of the batch are
+ *	locked, whatever went wrong: pagemap_job_end() must follow.
  */
-int drm_pagemap_migrate_to_devmem(struct drm_pagemap_devmem *devmem_allocation,
-				  struct mm_struct *mm,
-				  unsigned long start, unsigned long end,
-				  const struct drm_pagemap_migrate_details *mdetails)
+void pagemap_job_begin(struct pagemap_move *m, struct pagemap_job *job,
+		       struct pagemap_chunk *chunk, unsigned long start,
+		       unsigned long end)
 {
-	const struct drm_pagemap_devmem_ops *ops = devmem_allocation->ops;
-	struct pagemap_to_devmem m = {
-		.devmem = devmem_allocation,
-		.move_ours = mdetails->can_migrate_same_pagemap,
-		.timeslice_ms = mdetails->timeslice_ms,
-	};
-	int err;
+	job->chunk = chunk;
+	job->migrate.start = start;
+	job->migrate.end = end;
+	job->pull = m->details->source_peer_migrates;
+	job->collected = false;
+	job->cleared = NULL;
+	job->copied = NULL;
+	job->to_move = 0;
+	job->began = ktime_get_ns();
 
-	m.zdd = pagemap_zdd_alloc(devmem_allocation);
-	if (!m.zdd) {
-		if (ops->devmem_release)
-			ops->devmem_release(devmem_allocation);
-		return -ENOMEM;
-	}
+	pagemap_report_begin(m->dpagemap, PAGEMAP_TO_DEVMEM, start,
+			     (end - start) >> PAGE_SHIFT);
+	job->err = pagemap_job_collect(m, job);
+	if (job->err)
+		return;
 
-	if (!ops->populate_devmem_pfn || !ops->copy_to_devmem || !ops->copy_to_ram)
-		err = -EOPNOTSUPP;
-	else if (end - start > devmem_allocation->size)
-		err = -EINVAL;
-	else
-		err = pagemap_check_range(mm, start, end, &m.vma);
-	if (!err)
-		err = pagemap_do_to_devmem(&m, start, end);
+	pagemap_choose_sources(m, job);
+	if (!job->to_move)
+		return;
 
-	kvfree(m.pfn);
-	pagemap_zdd_put(m.zdd);
-
-	return err;
+	job->err = pagemap_get_device_pages(job);
+	if (!job->err)
+		pagemap_copy_to_devmem(job);
 }
-EXPORT_SYMBOL_GPL(drm_pagemap_migrate_to_devmem);
+
+static void pagemap_job_failed(struct pagemap_move *m, struct pagemap_job *job)
+{
+	enum drm_pagemap_outcome outcome = job->err == -ENOMEM ?
+		DRM_PAGEMAP_SKIP_DMA : DRM_PAGEMAP_SKIP_COPY;
+	struct pagemap_batch *b = job->batch;
+	unsigned long i;
+
+	pagemap_batch_for_each(b, i)
+		if (b->src[i] & MIGRATE_PFN_MIGRATE)
+			pagemap_note(m, pagemap_job_addr(job, i),
+				     1UL << b->order, outcome);
+	pagemap_batch_drop_all_dst(b);
+	if (outcome == DRM_PAGEMAP_SKIP_COPY)
+		pagemap_report_copy_error(m->dpagemap, PAGEMAP_TO_DEVMEM,
+					  job->err);
+}
+
+/* The slice runs from before the first page can be seen by a CPU fault. */
+static void pagemap_start_slice(struct pagemap_move *m, struct pagemap_job *job)
+{
+	WRITE_ONCE(job->chunk->devmem->timeslice_expiration, get_jiffies_64() +
+		   msecs_to_jiffies(m->details->timeslice_ms));
+}
+
+/*
+ * Nothing is mapped any more, so that the bitmap can tell which entries were
+ * to move, which mm forgets about those that it refuses.
+ */
+static void pagemap_mark_moving(struct pagemap_batch *b)
+{
+	unsigned long i;
+
+	pagemap_batch_for_each(b, i)
+		if (b->dst[i])
+			__set_bit(i, b->mapped);
+}
+
+static void pagemap_note_moved(struct pagemap_move *m, struct pagemap_job *job)
+{
+	struct pagemap_batch *b = job->batch;
+	unsigned long i;
+
+	for_each_set_bit(i, b->mapped, b->npages) {
+		bool moved = (b->src[i] & MIGRATE_PFN_MIGRATE) && b->dst[i];
+
+		pagemap_note(m, pagemap_job_addr(job, i), 1UL << b->order,
+			     moved ? DRM_PAGEMAP_MOVED :
+				     DRM_PAGEMAP_SKIP_RACED);
+	}
+	bitmap_zero(b->mapped, b->npages);
+}
+
+static unsigned long pagemap_job_commit(struct pagemap_move *m,
+					struct pagemap_job *job)
+{
+	struct pagemap_batch *b = job->batch;
+	unsigned long moved;
+
+	pagemap_mark_moving(b);
+	if (pagemap_inject(PAGEMAP_INJECT_COMMIT))
+		pagemap_batch_drop_all_dst(b);
+
+	pagemap_start_slice(m, job);
+	pagemap_block_unguard(b);
+	migrate_vma_pages(&job->migrate);
+	moved = pagemap_batch_moved(b);
+	pagemap_retire_moved(b);
+	pagemap_note_moved(m, job);
+
+	if (moved)
+		job->chunk->committed = true;
+	if (moved && b->order)
+		pagemap_reserve_want(m->dpagemap);
+	if (moved != job->to_move)
+		job->err = -EBUSY;
+
+	return moved;
+}
+
+static void pagemap_job_report(struct pagemap_move *m,
+			       const struct pagemap_job *job,
+			       unsigned long moved)
+{
+	const struct pagemap_report report = {
+		.direction = PAGEMAP_TO_DEVMEM,
+		.start = job->migrate.start,
+		.npages = (job->migrate.end - job->migrate.start) >> PAGE_SHIFT,
+		.moved = moved,
+		.order = job->batch->order,
+		.ns = ktime_get_ns() - job->began,
+		.err = job->err,
+	};
+
+	pagemap_report_end(m->dpagemap, &report);
+}
+
+/**
+ * pagemap_job_end() - wait for the copy of a batch, and hand the pages over
+ * @m: the call
+ * @job: after pagemap_job_begin(); the oldest one that has not ended
+ *
+ * Return: 0 when all pages that were to move did, or were there; -EBUSY when
+ *	some are missing; or what an operation returned.
+ */
+int pagemap_job_end(struct pagemap_move *m, struct pagemap_job *job)
+{
+	unsigned long moved = 0;
+
+	if (job->to_move) {
+		int err = pagemap_copy_finish(job);
+
+		if (!job->err)
+			job->err = err;
+		if (job->err)
+			pagemap_job_failed(m, job);
+		else
+			moved = pagemap_job_commit(m, job);
+	}
+	if (job->collected) {
+		if (!moved)
+			pagemap_block_unguard(job->batch);
+		migrate_vma_finalize(&job->migrate);
+		pagemap_block_release(job->batch);
+	}
+	pagemap_job_report(m, job, moved);
+
+	return job->err;
+}

@@ -7,13 +7,18 @@
  * task work, with nothing held, and faults again; the others sleep with as
  * little held as their caller allows.
  *
+ * A fault whose page could not be moved, because of somebody else's passing
+ * reference, waits in the same ways, for a moment that doubles each time.
+ *
  * A thread waits for one slice a fault. It leaves a mark in a small table
  * when it goes to sleep, and takes it away when it comes back; a mark that
- * another thread has overwritten means one more wait.
+ * another thread has overwritten means one more wait, or a shorter one.
  */
 #include <kunit/visibility.h>
+#include <linux/bitfield.h>
 #include <linux/hash.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/pagemap.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
@@ -21,11 +26,41 @@
 #include <linux/task_work.h>
 
 #include "pagemap_internal.h"
+#include "pagemap_report.h"
 
-#define PAGEMAP_WAITED_BITS	8
+#define PAGEMAP_MARK_BITS	8
 
 /* With the mmap lock held for want of a better way, not longer than this. */
 #define PAGEMAP_LOCKED_WAIT_MS	20
+
+/* After a race, one jiffy, and up to 1 << 3 of them if it goes on. */
+#define PAGEMAP_MAX_RACES	3
+
+/* It does not go on if that many jiffies have passed since the last wait. */
+#define PAGEMAP_RACE_GAP	4
+
+/* In the lowest bits of a mark, which are zero in the address of a task. */
+#define PAGEMAP_MARK_WAITED	BIT(0)
+#define PAGEMAP_MARK_RACES	GENMASK(2, 1)
+#define PAGEMAP_MARK_FLAGS	GENMASK(2, 0)
+
+/**
+ * struct pagemap_mark - what a thread has been through in a fault
+ * @task: the thread, compared and never dereferenced, with PAGEMAP_MARK_* flags
+ * @addr: address of the fault that waited for a slice
+ * @slept: time that this wait took, in ns
+ * @until: end of the last wait after a race, in jiffies
+ *
+ * Others overwrite it at any time. @task is right or another thread's; the rest
+ * may be wrong, and has no other effect than on how long the next wait is, or
+ * is said to have been.
+ */
+struct pagemap_mark {
+	unsigned long task;
+	unsigned long addr;
+	u64 slept;
+	unsigned long until;
+};
 
 struct pagemap_wait_work {
 	struct callback_head head;
@@ -34,33 +69,95 @@ struct pagemap_wait_work {
 	int ended;			/* slice_ended when the wait began */
 };
 
-static struct task_struct *pagemap_waited[1 << PAGEMAP_WAITED_BITS];
+static struct pagemap_mark pagemap_marks[1 << PAGEMAP_MARK_BITS];
 static atomic_t pagemap_works = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(pagemap_works_wait);
 
-/* Tasks are compared, never dereferenced. */
-static struct task_struct **pagemap_waited_slot(void)
+static struct pagemap_mark *pagemap_my_mark(void)
 {
-	return &pagemap_waited[hash_ptr(current, PAGEMAP_WAITED_BITS)];
+	return &pagemap_marks[hash_ptr(current, PAGEMAP_MARK_BITS)];
 }
 
-static bool pagemap_take_waited(void)
+/* The flags of this thread's mark; 0 if there is none. */
+static unsigned long pagemap_mark_flags(const struct pagemap_mark *mark)
 {
-	struct task_struct **slot = pagemap_waited_slot();
+	unsigned long flags = READ_ONCE(mark->task) ^ (unsigned long)current;
 
-	return READ_ONCE(*slot) == current &&
-	       cmpxchg(slot, current, NULL) == current;
+	return flags & ~PAGEMAP_MARK_FLAGS ? 0 : flags;
 }
 
-/* The fault needs no wait, so an old mark must not serve for a later one. */
-void pagemap_forget_wait(void)
+static void pagemap_set_mark(struct pagemap_mark *mark, unsigned long flags)
 {
-	pagemap_take_waited();
+	BUILD_BUG_ON(L1_CACHE_BYTES <= PAGEMAP_MARK_FLAGS);
+	WRITE_ONCE(mark->task, (unsigned long)current | flags);
 }
 
-static void pagemap_mark_waited(void)
+static void pagemap_clear_waited(struct pagemap_mark *mark)
 {
-	WRITE_ONCE(*pagemap_waited_slot(), current);
+	unsigned long flags = pagemap_mark_flags(mark);
+
+	if (flags & PAGEMAP_MARK_WAITED)
+		pagemap_set_mark(mark, flags & ~PAGEMAP_MARK_WAITED);
+}
+
+/**
+ * pagemap_take_waited() - has this thread waited in this fault already?
+ * @addr: address of the fault
+ * @slept: set to how long, in ns, if it has
+ *
+ * Whatever it has waited for, it has not for its next fault.
+ *
+ * Return: whether it has.
+ */
+bool pagemap_take_waited(unsigned long addr, u64 *slept)
+{
+	struct pagemap_mark *mark = pagemap_my_mark();
+	bool waited = (pagemap_mark_flags(mark) & PAGEMAP_MARK_WAITED) &&
+		      READ_ONCE(mark->addr) == addr;
+
+	if (waited)
+		*slept = READ_ONCE(mark->slept);
+	pagemap_clear_waited(mark);
+
+	return waited;
+}
+
+/* The fault has been served. */
+void pagemap_forget_waits(void)
+{
+	struct pagemap_mark *mark = pagemap_my_mark();
+
+	if (pagemap_mark_flags(mark))
+		WRITE_ONCE(mark->task, 0);
+}
+
+static void pagemap_mark_waited(unsigned long addr)
+{
+	struct pagemap_mark *mark = pagemap_my_mark();
+	unsigned long flags = pagemap_mark_flags(mark);
+
+	WRITE_ONCE(mark->addr, addr);
+	WRITE_ONCE(mark->slept, 0);
+	pagemap_set_mark(mark, flags | PAGEMAP_MARK_WAITED);
+}
+
+/* How long to wait after a race, in jiffies. */
+static unsigned long pagemap_race_delay(void)
+{
+	struct pagemap_mark *mark = pagemap_my_mark();
+	unsigned long races = FIELD_GET(PAGEMAP_MARK_RACES,
+					pagemap_mark_flags(mark));
+	unsigned long delay;
+
+	if (time_after(jiffies, READ_ONCE(mark->until) + PAGEMAP_RACE_GAP))
+		races = 0;
+	delay = 1UL << races;
+	races = min(races + 1, PAGEMAP_MAX_RACES);
+
+	WRITE_ONCE(mark->until, jiffies + delay);
+	pagemap_set_mark(mark, FIELD_PREP(PAGEMAP_MARK_RACES, races));
+
+	return delay;
 }
 
 /**
@@ -114,7 +211,7 @@ static void pagemap_sleep(struct drm_pagemap *dpagemap, u64 until, int ended,
 {
 	struct drm_pagemap_private *priv = dpagemap->priv;
 	u64 now = get_jiffies_64();
-	long timeout = until > now ? until - now : 0;
+	long timeout = until > now ? min(until - now, MAX_SCHEDULE_TIMEOUT - 1) : 0;
 
 	___wait_event(priv->slice_wait,
 		      atomic_read(&priv->slice_ended) != ended || !timeout,
@@ -126,12 +223,17 @@ static void pagemap_wait_work_fn(struct callback_head *head)
 	struct pagemap_wait_work *work =
 		container_of(head, struct pagemap_wait_work, head);
 
+	struct pagemap_mark *mark = pagemap_my_mark();
+	u64 began = ktime_get_ns();
+
 	if (!(current->flags & PF_EXITING))
 		pagemap_sleep(work->dpagemap, work->until, work->ended,
 			      TASK_INTERRUPTIBLE);
-	/* Sent on by the end of another allocation's slice: wait once more. */
 	if (atomic_read(&work->dpagemap->priv->slice_ended) != work->ended)
-		pagemap_forget_wait();
+		/* Maybe by the end of another allocation's slice: wait again. */
+		pagemap_clear_waited(mark);
+	else if (pagemap_mark_flags(mark) & PAGEMAP_MARK_WAITED)
+		WRITE_ONCE(mark->slept, ktime_get_ns() - began);
 
 	drm_pagemap_put(work->dpagemap);
 	kfree(work);
@@ -171,18 +273,54 @@ static bool pagemap_is_user_task(const struct vm_fault *vmf)
 	       current->mm == vmf->vma->vm_mm;
 }
 
+/* How the thread sleeps in the fault. */
+static unsigned int pagemap_wait_state(const struct vm_fault *vmf)
+{
+	return vmf->flags & FAULT_FLAG_INTERRUPTIBLE ? TASK_INTERRUPTIBLE :
+						       TASK_KILLABLE;
+}
+
 /* Sleep in the fault, with the folio unlocked meanwhile. */
 static void pagemap_wait_here(struct vm_fault *vmf,
 			      struct drm_pagemap *dpagemap, u64 until,
 			      int ended)
 {
-	unsigned int state = vmf->flags & FAULT_FLAG_INTERRUPTIBLE ?
-			     TASK_INTERRUPTIBLE : TASK_KILLABLE;
-	struct folio *folio = page_folio(vmf->page);
-
-	folio_unlock(folio);
-	pagemap_sleep(dpagemap, until, ended, state);
+	folio_unlock(page_folio(vmf->page));
+	pagemap_sleep(dpagemap, until, ended, pagemap_wait_state(vmf));
 	/* The fault's reference keeps it one folio or a part of it. */
+	folio_lock(page_folio(vmf->page));
+}
+
+/* The end of the longest wait with the mmap lock held. */
+static u64 pagemap_locked_limit(void)
+{
+	return get_jiffies_64() + msecs_to_jiffies(PAGEMAP_LOCKED_WAIT_MS);
+}
+
+/*
+ * The same for a slice. All that wait for one of this pagemap are sent on when
+ * any of them is ended; go on to sleep if it was another one. A signal ends
+ * the wait, for there is no next time.
+ */
+static void pagemap_wait_slice_here(struct vm_fault *vmf,
+				    struct drm_pagemap_zdd *zdd, u64 limit)
+{
+	struct drm_pagemap *dpagemap = zdd->dpagemap;
+	struct drm_pagemap_private *priv = dpagemap->priv;
+	u64 until;
+	int ended;
+
+	/* Locked once at the end: an eviction waits for this reference to go. */
+	folio_unlock(page_folio(vmf->page));
+	do {
+		ended = atomic_read(&priv->slice_ended);
+		/* As in pagemap_wait_slice(). */
+		smp_rmb();
+		until = READ_ONCE(zdd->devmem->timeslice_expiration);
+		pagemap_sleep(dpagemap, min(until, limit), ended,
+			      pagemap_wait_state(vmf));
+	} while (atomic_read(&priv->slice_ended) != ended &&
+		 !signal_pending(current));
 	folio_lock(page_folio(vmf->page));
 }
 
@@ -190,12 +328,15 @@ static void pagemap_wait_here(struct vm_fault *vmf,
  * pagemap_wait_slice() - wait until the pages' timeslice is over
  * @vmf: the fault, as migrate_to_ram() got it
  * @zdd: of the page that faulted, referenced
- * @migrate: set to false if the fault is to return what this returns
+ * @waited: the thread has waited in this fault already
+ * @migrate: set to whether to go on; if not, the fault is to return what this
+ *	returns
  *
+ * Context: folio of the fault locked; it is unlocked while the thread sleeps.
  * Return: 0, or VM_FAULT_RETRY and then the mmap lock may be gone.
  */
 vm_fault_t pagemap_wait_slice(struct vm_fault *vmf, struct drm_pagemap_zdd *zdd,
-			      bool *migrate)
+			      bool waited, bool *migrate)
 {
 	struct drm_pagemap *dpagemap = zdd->dpagemap;
 	enum pagemap_wait how;
@@ -207,16 +348,79 @@ vm_fault_t pagemap_wait_slice(struct vm_fault *vmf, struct drm_pagemap_zdd *zdd,
 	smp_rmb();
 	until = READ_ONCE(zdd->devmem->timeslice_expiration);
 
-	how = pagemap_wait_choose(vmf->flags, pagemap_is_user_task(vmf),
-				  pagemap_take_waited());
-	*migrate = false;
+	how = pagemap_wait_choose(vmf->flags, pagemap_is_user_task(vmf), waited);
+	*migrate = how == PAGEMAP_WAIT_NONE || how == PAGEMAP_WAIT_LOCKED;
+	if (how == PAGEMAP_WAIT_NONE)
+		return 0;
 
+	pagemap_count(dpagemap, PAGEMAP_STAT_FAULT_WAITS, 1);
 	if (how == PAGEMAP_WAIT_RETURN) {
-		pagemap_mark_waited();
+		pagemap_mark_waited(vmf->address);
 		if (pagemap_queue_wait(dpagemap, until, ended))
 			return 0;
-		how = vmf->flags & FAULT_FLAG_ALLOW_RETRY ? PAGEMAP_WAIT_RETRY :
-							    PAGEMAP_WAIT_LOCKED;
+		pagemap_clear_waited(pagemap_my_mark());
+		how = pagemap_wait_choose(vmf->flags, false, false);
+		*migrate = how == PAGEMAP_WAIT_LOCKED;
+	}
+
+	if (how == PAGEMAP_WAIT_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (how == PAGEMAP_WAIT_LOCKED) {
+		pagemap_wait_slice_here(vmf, zdd, pagemap_locked_limit());
+		return 0;
+	}
+
+	release_fault_lock(vmf);
+	pagemap_wait_slice_here(vmf, zdd, U64_MAX);
+
+	return VM_FAULT_RETRY;
+}
+
+/**
+ * pagemap_wait_memory() - after a fault for which there was no memory
+ * @vmf: the fault
+ * @dpagemap: pagemap of the page
+ *
+ * The thread will come back at once, for it is not the one that is killed. A
+ * fault from kernel mode fails, which needs no wait.
+ *
+ * Context: folio of the fault locked. Does not sleep.
+ */
+void pagemap_wait_memory(struct vm_fault *vmf, struct drm_pagemap *dpagemap)
+{
+	if ((vmf->flags & FAULT_FLAG_USER) && pagemap_is_user_task(vmf))
+		pagemap_queue_wait(dpagemap,
+				   get_jiffies_64() + pagemap_race_delay(),
+				   atomic_read(&dpagemap->priv->slice_ended));
+}
+
+/**
+ * pagemap_wait_raced() - after a fault whose page could not be moved
+ * @vmf: the fault
+ * @dpagemap: pagemap of the page
+ *
+ * Somebody else has a reference to the page: a wait lets them get on with what
+ * they do, where a thread that faults again at once might keep them from it.
+ *
+ * Context: folio of the fault locked; it is unlocked while the thread sleeps.
+ * Return: 0, or VM_FAULT_RETRY and then the mmap lock may be gone.
+ */
+vm_fault_t pagemap_wait_raced(struct vm_fault *vmf, struct drm_pagemap *dpagemap)
+{
+	int ended = atomic_read(&dpagemap->priv->slice_ended);
+	enum pagemap_wait how;
+	u64 until;
+
+	/* Unmapped meanwhile: nobody comes back for it. */
+	if (!folio_mapped(page_folio(vmf->page)))
+		return 0;
+
+	until = get_jiffies_64() + pagemap_race_delay();
+	how = pagemap_wait_choose(vmf->flags, pagemap_is_user_task(vmf), false);
+	if (how == PAGEMAP_WAIT_RETURN) {
+		if (pagemap_queue_wait(dpagemap, until, ended))
+			return 0;
+		how = pagemap_wait_choose(vmf->flags, false, false);
 	}
 
 	switch (how) {
@@ -226,31 +430,12 @@ vm_fault_t pagemap_wait_slice(struct vm_fault *vmf, struct drm_pagemap_zdd *zdd,
 		release_fault_lock(vmf);
 		pagemap_wait_here(vmf, dpagemap, until, ended);
 		return VM_FAULT_RETRY;
-	case PAGEMAP_WAIT_LOCKED:
-		pagemap_wait_here(vmf, dpagemap,
-				  min(until, get_jiffies_64() +
-				      msecs_to_jiffies(PAGEMAP_LOCKED_WAIT_MS)),
-				  ended);
-		break;
 	default:
-		break;
+		/* Cannot let go of the mmap lock, or already has, and is tried. */
+		pagemap_wait_here(vmf, dpagemap,
+				  min(until, pagemap_locked_limit()), ended);
+		return 0;
 	}
-
-	*migrate = true;
-
-	return 0;
-}
-
-/*
- * After a fault whose page could not be moved, because somebody else works on
- * it: let them, for a moment, instead of faulting again at once. A fault from
- * kernel mode has no such place to sleep, and its caller decides.
- */
-void pagemap_wait_raced(struct vm_fault *vmf, struct drm_pagemap *dpagemap)
-{
-	if ((vmf->flags & FAULT_FLAG_USER) && pagemap_is_user_task(vmf))
-		pagemap_queue_wait(dpagemap, get_jiffies_64() + 1,
-				   atomic_read(&dpagemap->priv->slice_ended));
 }
 
 /**

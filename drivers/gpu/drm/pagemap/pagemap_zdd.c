@@ -12,18 +12,28 @@
  */
 #include <linux/dma-fence.h>
 #include <linux/export.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "pagemap_internal.h"
+#include "pagemap_report.h"
+
+/* What an allocation costs here, which a driver may have a great many of. */
+static_assert(sizeof(struct drm_pagemap_zdd) +
+	      sizeof(struct drm_pagemap_devmem) -
+	      offsetof(struct drm_pagemap_devmem, zdd) <= 256);
 
 /*
- * Protects devmem->zdd against the last put. A leaf lock; interrupts off,
- * because folios may be freed in any context.
+ * Protects devmem->zdd, and a pagemap's list of zdds, against the last put. A
+ * leaf lock; interrupts off, because folios may be freed in any context.
  */
 static DEFINE_SPINLOCK(pagemap_zdd_lock);
 
-struct drm_pagemap_zdd *pagemap_zdd_alloc(struct drm_pagemap_devmem *devmem)
+struct drm_pagemap_zdd *pagemap_zdd_alloc(struct drm_pagemap_devmem *devmem,
+					  struct mm_struct *mm,
+					  unsigned long start)
 {
 	struct drm_pagemap_zdd *zdd = kmalloc_obj(*zdd);
 
@@ -33,8 +43,16 @@ struct drm_pagemap_zdd *pagemap_zdd_alloc(struct drm_pagemap_devmem *devmem)
 	kref_init(&zdd->refcount);
 	zdd->devmem = devmem;
 	zdd->dpagemap = drm_pagemap_get(devmem->dpagemap);
-	scoped_guard(spinlock_irqsave, &pagemap_zdd_lock)
+	zdd->mm = mm;
+	zdd->start = start;
+	zdd->copy_failed = false;
+	mmgrab(mm);
+	atomic_set(&zdd->live, 0);
+	scoped_guard(spinlock_irqsave, &pagemap_zdd_lock) {
 		devmem->zdd = zdd;
+		zdd->sweep = zdd->dpagemap->priv->sweep;
+		list_add_tail(&zdd->link, &zdd->dpagemap->priv->zdds);
+	}
 
 	return zdd;
 }
@@ -50,6 +68,92 @@ struct drm_pagemap_zdd *pagemap_zdd_get(struct drm_pagemap_devmem *devmem)
 	return devmem->zdd;
 }
 
+/* Adds to @usage. An allocation is there as long as its zdd is in the list. */
+void pagemap_zdd_usage(struct drm_pagemap *dpagemap,
+		       struct pagemap_usage *usage)
+{
+	struct drm_pagemap_zdd *zdd;
+
+	guard(spinlock_irqsave)(&pagemap_zdd_lock);
+
+	list_for_each_entry(zdd, &dpagemap->priv->zdds, link) {
+		usage->allocations++;
+		usage->vram += zdd->devmem->size;
+		usage->used += (u64)atomic_read(&zdd->live) << PAGE_SHIFT;
+	}
+}
+
+/**
+ * pagemap_zdd_sweep_begin() - begin to visit all zdds of a pagemap
+ * @dpagemap: the pagemap
+ *
+ * Context: any.
+ * Return: a number for pagemap_zdd_sweep().
+ */
+unsigned int pagemap_zdd_sweep_begin(struct drm_pagemap *dpagemap)
+{
+	guard(spinlock_irqsave)(&pagemap_zdd_lock);
+
+	return ++dpagemap->priv->sweep;
+}
+
+/**
+ * pagemap_zdd_sweep() - visit the next zdd of a pagemap
+ * @dpagemap: the pagemap
+ * @sweep: the sweep
+ *
+ * Those that have been visited are behind those that have not, so the first
+ * one tells. Those that are new wait for another sweep.
+ *
+ * Context: any.
+ * Return: a zdd with a reference; NULL at the end.
+ */
+struct drm_pagemap_zdd *pagemap_zdd_sweep(struct drm_pagemap *dpagemap,
+					  unsigned int sweep)
+{
+	struct list_head *zdds = &dpagemap->priv->zdds;
+	struct drm_pagemap_zdd *zdd;
+
+	guard(spinlock_irqsave)(&pagemap_zdd_lock);
+
+	while ((zdd = list_first_entry_or_null(zdds, struct drm_pagemap_zdd,
+					       link))) {
+		if ((int)(zdd->sweep - sweep) >= 0)
+			return NULL;
+		zdd->sweep = sweep;
+		list_move_tail(&zdd->link, zdds);
+		/* The last put may be waiting for the lock. */
+		if (kref_get_unless_zero(&zdd->refcount))
+			return zdd;
+	}
+
+	return NULL;
+}
+
+/*
+ * The mm that a zdd hints at may be the last thing to go of its process, which
+ * takes a context that may sleep. Module exit flushes this.
+ */
+static LLIST_HEAD(pagemap_dead_zdds);
+
+static void pagemap_bury_zdds(struct work_struct *work)
+{
+	struct drm_pagemap_zdd *zdd, *next;
+
+	llist_for_each_entry_safe(zdd, next, llist_del_all(&pagemap_dead_zdds),
+				  dead) {
+		mmdrop(zdd->mm);
+		kfree(zdd);
+	}
+}
+
+static DECLARE_WORK(pagemap_bury_work, pagemap_bury_zdds);
+
+void pagemap_zdd_exit(void)
+{
+	flush_work(&pagemap_bury_work);
+}
+
 /* May run under a page-table lock, from the free of the last folio. */
 static void pagemap_zdd_free(struct kref *ref)
 {
@@ -58,14 +162,17 @@ static void pagemap_zdd_free(struct kref *ref)
 	struct drm_pagemap_devmem *devmem = zdd->devmem;
 	struct drm_pagemap *dpagemap = zdd->dpagemap;
 
-	scoped_guard(spinlock_irqsave, &pagemap_zdd_lock)
+	scoped_guard(spinlock_irqsave, &pagemap_zdd_lock) {
 		devmem->zdd = NULL;
-	kfree(zdd);
+		list_del(&zdd->link);
+	}
 	/* A waiter may go on to free it, if it has a reference of its own. */
 	complete_all(&devmem->detached);
 	if (devmem->ops->devmem_release)
 		devmem->ops->devmem_release(devmem);
 	drm_pagemap_put(dpagemap);
+	if (llist_add(&zdd->dead, &pagemap_dead_zdds))
+		queue_work(system_dfl_wq, &pagemap_bury_work);
 }
 
 void pagemap_zdd_put(struct drm_pagemap_zdd *zdd)
@@ -97,7 +204,10 @@ void pagemap_folio_retire(struct folio *folio)
 
 static void pagemap_folio_free(struct folio *folio)
 {
-	pagemap_zdd_put(pagemap_folio_zdd(folio));
+	struct drm_pagemap_zdd *zdd = pagemap_folio_zdd(folio);
+
+	atomic_sub(folio_nr_pages(folio), &zdd->live);
+	pagemap_zdd_put(zdd);
 }
 
 /* Interrupts are off and both folios frozen. */

@@ -2,6 +2,8 @@
 /*
  * Lifetime of pagemaps in a cache, and interconnect groups.
  */
+#include <linux/delay.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/shrinker.h>
 
@@ -11,6 +13,8 @@
 #include <drm/drm_pagemap_util.h>
 #include <kunit/device.h>
 #include <kunit/test.h>
+
+#include "pagemap_internal.h"
 
 static const struct file_operations cache_fops = { .owner = THIS_MODULE };
 
@@ -151,6 +155,121 @@ static void uncached_test(struct kunit *test)
 	drm_dev_put(f->drm);
 }
 
+static unsigned long cache_count(struct cache_fixture *f)
+{
+	struct shrinker *shrinker = pagemap_shrinker_mm(f->shrinker);
+	struct shrink_control sc = {};
+
+	return shrinker->count_objects(shrinker, &sc);
+}
+
+static unsigned long cache_scan(struct cache_fixture *f, unsigned long nr)
+{
+	struct shrinker *shrinker = pagemap_shrinker_mm(f->shrinker);
+	struct shrink_control sc = { .nr_to_scan = nr };
+
+	return shrinker->scan_objects(shrinker, &sc);
+}
+
+/* An idle pagemap costs its struct pages, and goes when memory is short. */
+static void cache_shrink_test(struct kunit *test)
+{
+	struct cache_fixture *f = cache_create(test);
+	unsigned long cost = (SZ_16M / PAGE_SIZE * sizeof(struct page)) >> PAGE_SHIFT;
+	struct drm_pagemap *dpagemap;
+
+	KUNIT_EXPECT_EQ(test, cache_count(f), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, cache_scan(f, 1), SHRINK_STOP);
+	dpagemap = cache_get(test, f);
+	KUNIT_EXPECT_EQ(test, cache_count(f), SHRINK_EMPTY);
+	KUNIT_EXPECT_EQ(test, cache_scan(f, 1), SHRINK_STOP);
+	drm_pagemap_put(dpagemap);
+	KUNIT_EXPECT_EQ(test, cache_count(f), cost);
+
+	KUNIT_EXPECT_EQ(test, cache_scan(f, 1), cost);
+	KUNIT_EXPECT_TRUE(test, f->destroyed);
+	KUNIT_EXPECT_TRUE(test, f->atomic);
+	KUNIT_EXPECT_EQ(test, cache_count(f), SHRINK_EMPTY);
+
+	/* The slot is free for another one. */
+	f->destroyed = false;
+	dpagemap = cache_get(test, f);
+	drm_pagemap_put(dpagemap);
+	kunit_device_unregister(test, f->dev);
+	KUNIT_EXPECT_TRUE(test, f->destroyed);
+	drm_dev_put(f->drm);
+}
+
+#define STORM_THREADS	4
+
+struct storm {
+	struct kunit *test;
+	struct cache_fixture *f;
+	unsigned int kind;
+	unsigned long done;
+	bool stop;
+};
+
+/* Gets and puts, looks without creating, or shrinks. */
+static int storm_thread(void *data)
+{
+	struct storm *s = data;
+
+	while (!READ_ONCE(s->stop)) {
+		struct drm_pagemap *dpagemap = NULL;
+
+		switch (s->kind) {
+		case 2:
+			dpagemap = drm_pagemap_get_from_cache_if_active(s->f->cache);
+			break;
+		case 3:
+			cache_scan(s->f, 1);
+			break;
+		default:
+			dpagemap = cache_get(s->test, s->f);
+			break;
+		}
+		if (dpagemap && dpagemap->drm != s->f->drm)
+			KUNIT_FAIL(s->test, "not a pagemap");
+		if (s->done++ % 3 == 0)
+			cond_resched();
+		drm_pagemap_put(dpagemap);
+	}
+
+	/* kthread_stop() interrupts sleeps, so not before. */
+	while (!kthread_should_stop())
+		schedule_timeout_idle(1);
+
+	return 0;
+}
+
+/* Last puts, revivals, creations and shrinks meet in all orders. */
+static void cache_storm_test(struct kunit *test)
+{
+	struct cache_fixture *f = cache_create(test);
+	struct storm storm[STORM_THREADS] = {};
+	struct task_struct *thread[STORM_THREADS];
+
+	for (unsigned int i = 0; i < STORM_THREADS; i++) {
+		storm[i] = (struct storm) { .test = test, .f = f, .kind = i };
+		thread[i] = kthread_run(storm_thread, &storm[i], "storm-%u", i);
+		KUNIT_ASSERT_NOT_ERR_OR_NULL(test, thread[i]);
+	}
+	msleep(2000);
+	for (unsigned int i = 0; i < STORM_THREADS; i++) {
+		WRITE_ONCE(storm[i].stop, true);
+		msleep(100);
+		kthread_stop(thread[i]);
+		KUNIT_EXPECT_GT(test, storm[i].done, 0ul);
+	}
+
+	f->destroyed = false;
+	drm_pagemap_put(cache_get(test, f));
+	kunit_device_unregister(test, f->dev);
+	KUNIT_EXPECT_TRUE(test, f->destroyed);
+	drm_dev_put(f->drm);
+}
+
 /* Links between peers, as a matrix: bit j of links[i]. */
 static const u8 links[] = { 0x2, 0x5, 0x2, 0x0 };
 
@@ -194,6 +313,8 @@ static struct kunit_case cache_cases[] = {
 	KUNIT_CASE(cache_revive_test),
 	KUNIT_CASE(cache_outlived_test),
 	KUNIT_CASE(uncached_test),
+	KUNIT_CASE(cache_shrink_test),
+	KUNIT_CASE(cache_storm_test),
 	KUNIT_CASE(owner_test),
 	{}
 };

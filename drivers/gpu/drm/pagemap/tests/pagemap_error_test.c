@@ -167,6 +167,7 @@ static void bad_range_test(struct kunit *test)
 static void missing_ops_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
+	static const struct drm_pagemap_ops no_ops = {};
 	struct drm_pagemap_devmem_ops ops;
 	struct pagemap_mock_chunk *chunk;
 	unsigned long addr;
@@ -181,6 +182,7 @@ static void missing_ops_test(struct kunit *test)
 					     addr + 16 * PAGE_SIZE, 0));
 	KUNIT_EXPECT_TRUE(test, chunk->released);
 
+	mock->dpagemap->ops = &no_ops;
 	KUNIT_EXPECT_EQ(test, -EOPNOTSUPP,
 			drm_pagemap_populate_mm(mock->dpagemap, addr,
 						addr + PAGE_SIZE, current->mm, 0));

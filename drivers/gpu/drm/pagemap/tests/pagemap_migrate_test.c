@@ -70,9 +70,6 @@ static void fault_back_test(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, chunk->released);
 
 	check(test, l, addr);
-	/* A block that is not to be one in RAM costs a page to be split. */
-	if (l->hole && !l->huge && l->size == PMD_SIZE)
-		mock->to_ram -= PAGE_SIZE;
 	KUNIT_EXPECT_EQ(test, mock->to_ram, l->size);
 	KUNIT_EXPECT_TRUE(test, chunk->released);
 	KUNIT_EXPECT_TRUE(test, completion_done(&chunk->devmem.detached));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
+#include <linux/dma-fence.h>
 #include <linux/dma-mapping.h>
 #include <linux/ioport.h>
 #include <linux/memremap.h>
@@ -7,6 +8,7 @@
 #include <linux/module.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_managed.h>
@@ -62,6 +64,20 @@ static int mock_populate(struct drm_pagemap_devmem *devmem,
 	return 0;
 }
 
+/* Where an address of the mapped side points to. */
+static void *mock_other(struct pagemap_mock *mock, struct drm_pagemap_addr *addr)
+{
+	struct page *page;
+
+	if (addr->proto == DRM_INTERCONNECT_SYSTEM)
+		return phys_to_virt(addr->addr);
+
+	page = pfn_to_page(PHYS_PFN(addr->addr));
+	KUNIT_EXPECT_TRUE(mock->test, is_device_private_page(page));
+
+	return mock_vram(mock_of_page(page), page);
+}
+
 static int mock_copy_to_devmem(struct page **pages,
 			       struct drm_pagemap_addr *addr,
 			       unsigned long npages, struct dma_fence *fence)
@@ -85,12 +101,28 @@ static int mock_copy_to_devmem(struct page **pages,
 		}
 
 		size = PAGE_SIZE << addr[i].order;
-		memcpy(mock_vram(mock, pages[i]), phys_to_virt(addr[i].addr),
+		memcpy(mock_vram(mock, pages[i]), mock_other(mock, &addr[i]),
 		       size);
-		mock->to_devmem += size;
+		if (addr[i].proto == DRM_INTERCONNECT_SYSTEM)
+			mock->to_devmem += size;
+		else
+			mock->pulled += size;
 	}
 
 	return 0;
+}
+
+static int mock_read_error(struct pagemap_mock *mock, struct page *page,
+			   size_t size)
+{
+	unsigned long first = page_to_pfn(page) -
+			      PHYS_PFN(mock->pgmap.range.start);
+
+	if (first < mock->bad_first + mock->bad_pages &&
+	    first + (size >> PAGE_SHIFT) > mock->bad_first)
+		return -EIO;
+
+	return mock->fail_to_ram;
 }
 
 static int mock_copy_to_ram(struct page **pages, struct drm_pagemap_addr *addr,
@@ -99,6 +131,8 @@ static int mock_copy_to_ram(struct page **pages, struct drm_pagemap_addr *addr,
 	for (unsigned long i = 0; i < npages; i++) {
 		struct pagemap_mock *mock;
 		size_t size;
+		void *to;
+		int err;
 
 		if (!pages[i])
 			continue;
@@ -110,17 +144,143 @@ static int mock_copy_to_ram(struct page **pages, struct drm_pagemap_addr *addr,
 		}
 
 		size = PAGE_SIZE << addr[i].order;
-		memcpy(phys_to_virt(addr[i].addr), mock_vram(mock, pages[i]),
-		       size);
+		to = mock_other(mock, &addr[i]);
+		memcpy(to, mock_vram(mock, pages[i]), size);
 		/* What a failed copy has written must not be seen. */
-		if (mock->fail_to_ram) {
-			memset(phys_to_virt(addr[i].addr), 0xee, size);
-			return mock->fail_to_ram;
+		err = mock_read_error(mock, pages[i], size);
+		if (err) {
+			memset(to, 0xee, size);
+			return err;
 		}
-		mock->to_ram += size;
+		if (addr[i].proto == DRM_INTERCONNECT_SYSTEM)
+			mock->to_ram += size;
+		else
+			mock_of_page(pfn_to_page(PHYS_PFN(addr[i].addr)))->from_peer += size;
 	}
 
 	return 0;
+}
+
+/* A copy that is done a little later, from what was in the arrays. */
+struct mock_fence {
+	struct dma_fence base;
+	spinlock_t lock;		/* the fence's own */
+	struct delayed_work work;
+	struct pagemap_mock *mock;
+	bool to_ram;
+	unsigned long npages;
+	struct page **pages;
+	struct drm_pagemap_addr *addr;
+};
+
+static const char *mock_fence_name(struct dma_fence *fence)
+{
+	return "pagemap_mock";
+}
+
+static void mock_fence_release(struct dma_fence *base)
+{
+	struct mock_fence *fence = container_of(base, struct mock_fence, base);
+
+	kvfree(fence->pages);
+	kvfree(fence->addr);
+	dma_fence_free(base);
+}
+
+static const struct dma_fence_ops mock_fence_ops = {
+	.get_driver_name = mock_fence_name,
+	.get_timeline_name = mock_fence_name,
+	.release = mock_fence_release,
+};
+
+static void mock_fence_work(struct work_struct *work)
+{
+	struct mock_fence *fence = container_of(to_delayed_work(work),
+						struct mock_fence, work);
+	struct pagemap_mock *mock = fence->mock;
+	int err;
+
+	if (mock->during_copy)
+		mock->during_copy(mock);
+	err = fence->to_ram ?
+	      mock_copy_to_ram(fence->pages, fence->addr, fence->npages, NULL) :
+	      mock_copy_to_devmem(fence->pages, fence->addr, fence->npages, NULL);
+	if (mock->fail_fence)
+		err = mock->fail_fence;
+	if (err)
+		dma_fence_set_error(&fence->base, err);
+	atomic_dec(&mock->running);
+	dma_fence_signal(&fence->base);
+	dma_fence_put(&fence->base);
+}
+
+static struct dma_fence *mock_async(struct page **pages,
+				    struct drm_pagemap_addr *addr,
+				    unsigned long npages, bool to_ram)
+{
+	struct mock_fence *fence = kzalloc_obj(*fence);
+	struct pagemap_mock *mock = NULL;
+
+	for (unsigned long i = 0; i < npages && !mock; i++)
+		mock = pages[i] ? mock_of_page(pages[i]) : NULL;
+	if (!fence || !mock) {
+		kfree(fence);
+		return ERR_PTR(mock ? -ENOMEM : -EINVAL);
+	}
+
+	fence->mock = mock;
+	fence->to_ram = to_ram;
+	fence->npages = npages;
+	fence->pages = kvmemdup(pages, npages * sizeof(*pages), GFP_KERNEL);
+	fence->addr = kvmemdup(addr, npages * sizeof(*addr), GFP_KERNEL);
+	spin_lock_init(&fence->lock);
+	dma_fence_init(&fence->base, &mock_fence_ops, &fence->lock, 0, 0);
+	mock->most_running = max(mock->most_running,
+				 atomic_inc_return(&mock->running));
+
+	/* One for the worker, one for the core. */
+	dma_fence_get(&fence->base);
+	INIT_DELAYED_WORK(&fence->work, mock_fence_work);
+	queue_delayed_work(mock->wq, &fence->work,
+			   msecs_to_jiffies(mock->async_ms));
+
+	return &fence->base;
+}
+
+static struct dma_fence *mock_to_devmem_async(struct page **pages,
+					      struct drm_pagemap_addr *addr,
+					      unsigned long npages,
+					      struct dma_fence *pre)
+{
+	return mock_async(pages, addr, npages, false);
+}
+
+static struct dma_fence *mock_to_ram_async(struct page **pages,
+					   struct drm_pagemap_addr *addr,
+					   unsigned long npages,
+					   struct dma_fence *pre)
+{
+	return mock_async(pages, addr, npages, true);
+}
+
+static struct dma_fence *mock_clear(struct page **pages,
+				    struct drm_pagemap_addr *addr,
+				    unsigned long npages, struct dma_fence *pre)
+{
+	struct pagemap_mock *mock = NULL;
+
+	for (unsigned long i = 0; i < npages; i++) {
+		if (!pages[i])
+			continue;
+		mock = mock_of_page(pages[i]);
+		KUNIT_EXPECT_EQ(mock->test, addr[i].addr, 0);
+		if (mock->fail_clear)
+			return ERR_PTR(mock->fail_clear);
+		memset(mock_vram(mock, pages[i]), 0, PAGE_SIZE << addr[i].order);
+		mock->cleared_by_op += PAGE_SIZE << addr[i].order;
+	}
+
+	return NULL;
 }
 
 static const struct drm_pagemap_devmem_ops mock_devmem_ops = {
@@ -130,7 +290,89 @@ static const struct drm_pagemap_devmem_ops mock_devmem_ops = {
 	.copy_to_ram = mock_copy_to_ram,
 };
 
-static const struct drm_pagemap_ops mock_ops = {};
+const struct drm_pagemap_devmem_ops pagemap_mock_async_ops = {
+	.devmem_release = mock_release,
+	.populate_devmem_pfn = mock_populate,
+	.copy_to_devmem_async = mock_to_devmem_async,
+	.copy_to_ram_async = mock_to_ram_async,
+};
+
+const struct drm_pagemap_devmem_ops pagemap_mock_clear_ops = {
+	.devmem_release = mock_release,
+	.populate_devmem_pfn = mock_populate,
+	.copy_to_devmem = mock_copy_to_devmem,
+	.copy_to_ram = mock_copy_to_ram,
+	.clear_devmem = mock_clear,
+};
+
+const struct drm_pagemap_devmem_ops pagemap_mock_pull_ops = {
+	.devmem_release = mock_release,
+	.populate_devmem_pfn = mock_populate,
+	.copy_to_devmem = mock_copy_to_devmem,
+	.copy_to_ram = mock_copy_to_ram,
+	.flags = DRM_PAGEMAP_DEVMEM_PULLS,
+};
+
+static struct pagemap_mock *mock_of_pagemap(struct drm_pagemap *dpagemap)
+{
+	return container_of(dpagemap->pagemap, struct pagemap_mock, pgmap);
+}
+
+static struct drm_pagemap_addr mock_device_map(struct drm_pagemap *dpagemap,
+					       struct device *dev,
+					       struct page *page,
+					       unsigned int order,
+					       enum dma_data_direction dir)
+{
+	struct pagemap_mock *mock = mock_of_pagemap(dpagemap);
+	dma_addr_t addr = page_to_phys(page);
+
+	if (mock->fail_map)
+		addr = DMA_MAPPING_ERROR;
+	else
+		mock->mapped += 1 << order;
+
+	return drm_pagemap_addr_encode(addr, DRM_INTERCONNECT_DRIVER, order, dir);
+}
+
+static void mock_device_unmap(struct drm_pagemap *dpagemap, struct device *dev,
+			      const struct drm_pagemap_addr *addr)
+{
+	mock_of_pagemap(dpagemap)->mapped -= 1 << addr->order;
+}
+
+static struct drm_pagemap_devmem *mock_devmem_alloc(struct drm_pagemap *dpagemap,
+						    struct mm_struct *mm,
+						    size_t size)
+{
+	struct pagemap_mock *mock = mock_of_pagemap(dpagemap);
+
+	if (mock->fail_alloc)
+		return ERR_PTR(mock->fail_alloc);
+	if (mock->max_alloc && size > mock->max_alloc)
+		return ERR_PTR(-ENOSPC);
+	if (mock->free_allocs && mock->free_allocs == mock->allocs)
+		return ERR_PTR(-ENOSPC);
+	mock->allocs++;
+
+	return &pagemap_mock_chunk(mock->test, mock, size)->devmem;
+}
+
+static void mock_devmem_populated(struct drm_pagemap_devmem *devmem)
+{
+	struct pagemap_mock_chunk *chunk =
+		container_of(devmem, struct pagemap_mock_chunk, devmem);
+
+	KUNIT_EXPECT_FALSE(chunk->mock->test, chunk->released);
+	chunk->mock->populated++;
+}
+
+static const struct drm_pagemap_ops mock_ops = {
+	.device_map = mock_device_map,
+	.device_unmap = mock_device_unmap,
+	.devmem_alloc = mock_devmem_alloc,
+	.devmem_populated = mock_devmem_populated,
+};
 
 static void mock_vfree(void *vram)
 {
@@ -142,7 +384,13 @@ static void mock_put_pagemap(void *dpagemap)
 	drm_pagemap_put(dpagemap);
 }
 
-static void mock_add_pages(struct kunit *test, struct pagemap_mock *mock)
+static void mock_destroy_wq(void *wq)
+{
+	destroy_workqueue(wq);
+}
+
+static void mock_add_pages(struct kunit *test, struct pagemap_mock *mock,
+			   void *owner)
 {
 	struct device *dev = mock->drm.dev;
 	struct resource *res;
@@ -156,17 +404,22 @@ static void mock_add_pages(struct kunit *test, struct pagemap_mock *mock)
 	mock->pgmap.range.end = mock->pgmap.range.start + MOCK_VRAM_SIZE - 1;
 	mock->pgmap.nr_range = 1;
 	mock->pgmap.ops = drm_pagemap_pagemap_ops_get();
-	mock->pgmap.owner = mock;
+	mock->pgmap.owner = owner;
 	addr = devm_memremap_pages(dev, &mock->pgmap);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, addr);
 }
 
 /* Goes with the test's device, after the test's address space. */
-struct pagemap_mock *pagemap_mock_create(struct kunit *test)
+static struct pagemap_mock *mock_create(struct kunit *test, void *owner)
 {
-	struct device *dev = kunit_device_register(test, "pagemap_mock");
+	static atomic_t number = ATOMIC_INIT(0);
 	struct pagemap_mock *mock;
+	struct device *dev;
+	char name[32];
 
+	/* One test may have several devices. */
+	snprintf(name, sizeof(name), "pagemap_mock.%d", atomic_inc_return(&number));
+	dev = kunit_device_register(test, name);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	KUNIT_ASSERT_EQ(test, dma_coerce_mask_and_coherent(dev, DMA_BIT_MASK(64)), 0);
 
@@ -178,7 +431,13 @@ struct pagemap_mock *pagemap_mock_create(struct kunit *test)
 							  mock->vram));
 	/* What nobody has written to must not look right. */
 	memset(mock->vram, 0xdd, MOCK_VRAM_SIZE);
-	mock_add_pages(test, mock);
+	mock->test = test;
+	mock->devmem_ops = &mock_devmem_ops;
+	mock->wq = alloc_workqueue("pagemap_mock", WQ_UNBOUND, 0);
+	KUNIT_ASSERT_NOT_NULL(test, mock->wq);
+	KUNIT_ASSERT_EQ(test, 0, devm_add_action_or_reset(dev, mock_destroy_wq,
+							  mock->wq));
+	mock_add_pages(test, mock, owner ?: mock);
 
 	mock->dpagemap = drm_pagemap_create(&mock->drm, &mock->pgmap, &mock_ops);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, mock->dpagemap);
@@ -186,6 +445,18 @@ struct pagemap_mock *pagemap_mock_create(struct kunit *test)
 							  mock->dpagemap));
 
 	return mock;
+}
+
+struct pagemap_mock *pagemap_mock_create(struct kunit *test)
+{
+	return mock_create(test, NULL);
+}
+
+/* Another device of the same owner, so that each sees the other's pages. */
+struct pagemap_mock *pagemap_mock_create_peer(struct kunit *test,
+					      struct pagemap_mock *mock)
+{
+	return mock_create(test, mock->pgmap.owner);
 }
 
 struct pagemap_mock_chunk *pagemap_mock_chunk(struct kunit *test,
@@ -206,7 +477,8 @@ struct pagemap_mock_chunk *pagemap_mock_chunk(struct kunit *test,
 	KUNIT_ASSERT_LE(test, mock->next, MOCK_VRAM_SIZE >> PAGE_SHIFT);
 
 	drm_pagemap_devmem_init(&chunk->devmem, mock->drm.dev, current->mm,
-				&mock_devmem_ops, mock->dpagemap, size, NULL);
+				mock->devmem_ops, mock->dpagemap, size, NULL);
+	chunk->devmem.zeroed = mock->zeroed;
 
 	return chunk;
 }

@@ -21,9 +21,27 @@ struct pagemap_mock {
 	unsigned long next;		/* first free page; none is used twice */
 	struct work_struct release;
 
+	/* What to be. */
+	const struct drm_pagemap_devmem_ops *devmem_ops;	/* of new chunks */
+	struct kunit *test;
+	struct workqueue_struct *wq;
+	unsigned int async_ms;		/* time that an asynchronous copy takes */
+	bool zeroed;			/* new chunks read as zero */
+
+	void (*during_copy)(struct pagemap_mock *mock);	/* an asynchronous one */
+	void *during_data;
+
 	/* What to do wrong. */
+	unsigned long max_alloc;	/* bytes; a larger chunk is -ENOSPC. 0: any */
+	unsigned long free_allocs;	/* chunks until -ENOSPC. 0: any number */
+	int fail_alloc;			/* errno of devmem_alloc */
+	int fail_clear;
+	int fail_fence;			/* errno of the next fences */
+	bool fail_map;			/* of pages for a peer */
 	int fail_to_devmem;		/* errno of the next copies */
 	int fail_to_ram;
+	unsigned long bad_first;	/* pages of VRAM that cannot be read */
+	unsigned long bad_pages;
 	int fail_populate;
 	bool scatter;			/* pages of a new chunk not contiguous */
 	bool bad_pfn;			/* a page that is not ours */
@@ -32,11 +50,19 @@ struct pagemap_mock {
 	unsigned long munmap_addr;
 	unsigned long munmap_size;
 
-	/* What happened, in bytes. */
+	/* What happened; the first ones in bytes. */
 	unsigned long to_devmem;
 	unsigned long to_ram;
 	unsigned long cleared;
+	unsigned long cleared_by_op;
+	unsigned long from_peer;	/* copied into this device by a peer */
+	unsigned long pulled;		/* copied by this device from a peer */
 	unsigned long released;		/* chunks */
+	unsigned long allocs;		/* chunks by devmem_alloc */
+	unsigned long populated;
+	unsigned long mapped;		/* pages for a peer, at the moment */
+	atomic_t running;		/* asynchronous copies, at the moment */
+	int most_running;
 };
 
 /* A piece of VRAM; kept until the test ends, so that it can be asked. */
@@ -49,7 +75,13 @@ struct pagemap_mock_chunk {
 	bool released;
 };
 
+extern const struct drm_pagemap_devmem_ops pagemap_mock_async_ops;
+extern const struct drm_pagemap_devmem_ops pagemap_mock_clear_ops;
+extern const struct drm_pagemap_devmem_ops pagemap_mock_pull_ops;
+
 struct pagemap_mock *pagemap_mock_create(struct kunit *test);
+struct pagemap_mock *pagemap_mock_create_peer(struct kunit *test,
+					      struct pagemap_mock *mock);
 struct pagemap_mock_chunk *pagemap_mock_chunk(struct kunit *test,
 					      struct pagemap_mock *mock,
 					      unsigned long size);

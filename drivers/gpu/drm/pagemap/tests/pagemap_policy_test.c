@@ -69,25 +69,143 @@ static void window_random_test(struct kunit *test)
 	}
 }
 
+static const struct mm_struct *const MM = (void *)0x1000;
+static const struct mm_struct *const OTHER_MM = (void *)0x2000;
+
+struct window_size_case {
+	const char *name;
+	struct pagemap_hint hint;
+	unsigned long addr;
+	struct drm_pagemap_fault_policy policy;
+	unsigned long want;
+};
+
+#define HINT(size)	{ (void *)0x1000, MIB, MIB + (size), (size) }
+
+static const struct window_size_case window_size_cases[] = {
+	{ "first", {}, MIB, {}, SZ_64K },
+	{ "at address 0", {}, 0, {}, SZ_64K },
+	{ "up", HINT(SZ_64K), MIB + SZ_64K, {}, SZ_128K },
+	{ "down", HINT(SZ_64K), MIB - PAGE_SIZE, {}, SZ_128K },
+	{ "again", HINT(SZ_128K), MIB, {}, SZ_64K },
+	{ "inside", HINT(SZ_128K), MIB + PAGE_SIZE, {}, SZ_64K },
+	{ "one page further", HINT(SZ_64K), MIB + SZ_64K + PAGE_SIZE, {}, SZ_64K },
+	{ "two pages before", HINT(SZ_64K), MIB - 2 * PAGE_SIZE, {}, SZ_64K },
+	{ "up to a PMD", HINT(PMD_SIZE), MIB + PMD_SIZE, {}, PMD_SIZE },
+	{ "up to the limit", HINT(SZ_256K), MIB + SZ_256K,
+	  { .max_window = SZ_256K }, SZ_256K },
+	{ "limit lowered", HINT(SZ_1M), MIB + SZ_1M,
+	  { .max_window = SZ_128K }, SZ_128K },
+	{ "least raised", HINT(SZ_64K), MIB + SZ_64K,
+	  { .min_window = SZ_512K }, SZ_512K },
+	{ "least above most", {}, MIB, { SZ_512K, SZ_64K }, SZ_512K },
+	{ "pages", HINT(PAGE_SIZE), MIB + PAGE_SIZE, { PAGE_SIZE, PAGE_SIZE },
+	  PAGE_SIZE },
+	{ "no power of two", {}, MIB, { 3 * PAGE_SIZE }, 4 * PAGE_SIZE },
+	{ "huge limits", {}, MIB, { ~0ul, ~0ul }, PMD_SIZE },
+	{ "torn: no size", { (void *)0x1000, 0, MIB, 0 }, MIB, {}, SZ_64K },
+	{ "torn: any size", { (void *)0x1000, 0, MIB, ~0ul }, MIB, {}, PMD_SIZE },
+	{ "another mm", { (void *)0x2000, 0, MIB, SZ_1M }, MIB, {}, SZ_64K },
+};
+
+KUNIT_ARRAY_PARAM_DESC(window_size, window_size_cases, name);
+
+static void window_size_test(struct kunit *test)
+{
+	const struct window_size_case *c = test->param_value;
+
+	KUNIT_EXPECT_EQ(test, pagemap_window_size(&c->hint, MM, c->addr,
+						  &c->policy), c->want);
+}
+
+/* Whatever is in a hint: a power of two, within the limits and a batch. */
+static void window_size_random_test(struct kunit *test)
+{
+	u64 seed = get_random_u64();
+	struct rnd_state rnd;
+
+	kunit_info(test, "seed %#llx", seed);
+	prandom_seed_state(&rnd, seed);
+
+	for (int i = 0; i < 10000; i++) {
+		unsigned long least = PAGE_SIZE << prandom_u32_state(&rnd) % 10;
+		unsigned long most = least << prandom_u32_state(&rnd) % 4;
+		unsigned long addr = prandom_u32_state(&rnd) & PAGE_MASK;
+		struct drm_pagemap_fault_policy policy = { least, most };
+		struct pagemap_hint hint = { MM };
+		unsigned long size;
+
+		prandom_bytes_state(&rnd, &hint.size, sizeof(hint.size));
+		hint.start = prandom_u32_state(&rnd);
+		hint.end = i % 2 ? addr : prandom_u32_state(&rnd);
+		size = pagemap_window_size(&hint, MM, addr, &policy);
+
+		KUNIT_ASSERT_TRUE(test, is_power_of_2(size));
+		KUNIT_ASSERT_GE(test, size, min(least, PMD_SIZE));
+		KUNIT_ASSERT_LE(test, size, min(most, PMD_SIZE));
+	}
+}
+
+/* Several places of one mm are remembered, and none of another one. */
+static void hint_test(struct kunit *test)
+{
+	struct pagemap_hints *hints =
+		kunit_kzalloc(test, sizeof(*hints), GFP_KERNEL);
+	struct drm_pagemap_fault_policy policy = {};
+	struct pagemap_hint *hint;
+
+	KUNIT_ASSERT_NOT_NULL(test, hints);
+	for (unsigned long i = 0; i < PAGEMAP_HINT_WAYS; i++) {
+		unsigned long start = i * SZ_1G;
+
+		hint = pagemap_hint_find(hints, MM, start);
+		pagemap_hint_note(hint, MM, (struct pagemap_window) {
+				  start, start + SZ_64K }, SZ_64K);
+	}
+	for (unsigned long i = 0; i < PAGEMAP_HINT_WAYS; i++) {
+		unsigned long next = i * SZ_1G + SZ_64K;
+
+		hint = pagemap_hint_find(hints, MM, next);
+		KUNIT_EXPECT_EQ(test, pagemap_window_size(hint, MM, next, &policy),
+				(unsigned long)SZ_128K);
+		hint = pagemap_hint_find(hints, OTHER_MM, next);
+		KUNIT_EXPECT_EQ(test, pagemap_window_size(hint, OTHER_MM, next,
+							  &policy),
+				(unsigned long)SZ_64K);
+	}
+}
+
 struct choose_case {
 	const char *name;
 	struct pagemap_source source;
 	bool move_ours;
-	enum pagemap_verdict want;
+	enum drm_pagemap_outcome want;
 };
 
+#define PAGE_OF(...)	{ .collected = true, __VA_ARGS__ }
+
 static const struct choose_case choose_cases[] = {
-	{ "not collected", {}, false, PAGEMAP_MISSING },
-	{ "hole", { .collected = true, .hole = true }, false, PAGEMAP_MOVE },
-	{ "hole not collected", { .hole = true }, false, PAGEMAP_MISSING },
-	{ "system page", { .collected = true }, false, PAGEMAP_MOVE },
-	{ "KSM", { .collected = true, .ksm = true }, false, PAGEMAP_MISSING },
-	{ "ours", { .collected = true, .device = true, .ours = true }, false,
-	  PAGEMAP_STAY },
-	{ "ours, to move", { .collected = true, .device = true, .ours = true },
-	  true, PAGEMAP_MOVE },
-	{ "a peer's", { .collected = true, .device = true }, true,
-	  PAGEMAP_MISSING },
+	{ "not collected", {}, false, DRM_PAGEMAP_SKIP_UNKNOWN },
+	{ "hole", PAGE_OF(.hole = true), false, DRM_PAGEMAP_MOVED },
+	{ "hole not collected", { .hole = true }, false,
+	  DRM_PAGEMAP_SKIP_UNKNOWN },
+	{ "hole of a userfaultfd", PAGE_OF(.hole = true, .uffd = true), false,
+	  DRM_PAGEMAP_SKIP_UFFD },
+	{ "page where a userfaultfd is", PAGE_OF(.uffd = true), false,
+	  DRM_PAGEMAP_MOVED },
+	{ "system page", PAGE_OF(), false, DRM_PAGEMAP_MOVED },
+	{ "KSM", PAGE_OF(.ksm = true), false, DRM_PAGEMAP_SKIP_KSM },
+	{ "ours", PAGE_OF(.device = true, .ours = true, .reachable = true),
+	  false, DRM_PAGEMAP_PRESENT },
+	{ "ours, to move",
+	  PAGE_OF(.device = true, .ours = true, .reachable = true), true,
+	  DRM_PAGEMAP_MOVED },
+	{ "ours, to move, no way", PAGE_OF(.device = true, .ours = true), true,
+	  DRM_PAGEMAP_SKIP_DEVICE },
+	{ "a peer's", PAGE_OF(.device = true, .reachable = true), false,
+	  DRM_PAGEMAP_MOVED },
+	{ "a peer's, no way", PAGE_OF(.device = true), true,
+	  DRM_PAGEMAP_SKIP_DEVICE },
 };
 
 KUNIT_ARRAY_PARAM_DESC(choose, choose_cases, name);
@@ -172,10 +290,13 @@ static void block_test(struct kunit *test)
 /* The iterator steps over entries, and the count is in pages. */
 static void batch_test(struct kunit *test)
 {
-	struct pagemap_batch *b = kunit_kzalloc(test, sizeof(*b), GFP_KERNEL);
+	struct pagemap_large_batch *large =
+		kunit_kzalloc(test, sizeof(*large), GFP_KERNEL);
 	unsigned long i, steps = 0;
+	struct pagemap_batch *b;
 
-	KUNIT_ASSERT_NOT_NULL(test, b);
+	KUNIT_ASSERT_NOT_NULL(test, large);
+	b = pagemap_large_batch_init(large);
 
 	b->src[0] = MIGRATE_PFN_MIGRATE | MIGRATE_PFN_COMPOUND;
 	pagemap_batch_collected(b, PAGEMAP_BATCH_PAGES);
@@ -187,7 +308,7 @@ static void batch_test(struct kunit *test)
 	b->dst[0] = MIGRATE_PFN_VALID | MIGRATE_PFN_COMPOUND;
 	KUNIT_EXPECT_EQ(test, pagemap_batch_moved(b), PAGEMAP_BATCH_PAGES);
 
-	memset(b->src, 0, sizeof(b->src));
+	memset(b->src, 0, sizeof(large->src));
 	b->src[1] = MIGRATE_PFN_MIGRATE;
 	b->src[2] = MIGRATE_PFN_MIGRATE;
 	b->dst[2] = MIGRATE_PFN_VALID;
@@ -208,6 +329,9 @@ static void batch_test(struct kunit *test)
 static struct kunit_case policy_cases[] = {
 	KUNIT_CASE_PARAM(window_test, window_gen_params),
 	KUNIT_CASE(window_random_test),
+	KUNIT_CASE_PARAM(window_size_test, window_size_gen_params),
+	KUNIT_CASE(window_size_random_test),
+	KUNIT_CASE(hint_test),
 	KUNIT_CASE_PARAM(choose_test, choose_gen_params),
 	KUNIT_CASE_PARAM(wait_test, wait_gen_params),
 	KUNIT_CASE(khugepaged_test),
