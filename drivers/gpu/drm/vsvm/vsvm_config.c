@@ -41,6 +41,13 @@ bool vsvm_config_times_valid(const struct vsvm_config *config)
 }
 EXPORT_SYMBOL_IF_KUNIT(vsvm_config_times_valid);
 
+bool vsvm_config_windows_valid(const struct vsvm_config *config)
+{
+	return config->window_max_kb <= VSVM_MAX_WINDOW_KB &&
+	       config->window_min_kb <= (config->window_max_kb ?: VSVM_MAX_WINDOW_KB);
+}
+EXPORT_SYMBOL_IF_KUNIT(vsvm_config_windows_valid);
+
 /**
  * vsvm_config_vram_bytes - VRAM of one device
  * @config: settings, with a valid vram_mb
@@ -73,6 +80,9 @@ int vsvm_config_check(const struct vsvm_config *config, u64 ram_bytes,
 		return -EINVAL;
 	*reason = "timeout_ms must be 1 to 3600000, timeslice_ms 0 to 1000";
 	if (!vsvm_config_times_valid(config))
+		return -EINVAL;
+	*reason = "window_min_kb must be at most window_max_kb, that at most 2048";
+	if (!vsvm_config_windows_valid(config))
 		return -EINVAL;
 	*reason = "vram_mb of all devices is more than half of the memory";
 	if (!vsvm_config_vram_fits(config, ram_bytes))

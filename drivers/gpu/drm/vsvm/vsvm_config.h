@@ -12,6 +12,8 @@
 #define VSVM_VRAM_STEP_MB	2
 #define VSVM_MAX_TIMEOUT_MS	(3600 * 1000)
 #define VSVM_MAX_TIMESLICE_MS	1000
+/* More than a large page is more than a CPU fault can take. */
+#define VSVM_MAX_WINDOW_KB	2048
 
 /**
  * struct vsvm_config - settings of the driver
@@ -19,18 +21,28 @@
  * @vram_mb: VRAM of each in MiB, a multiple of VSVM_VRAM_STEP_MB
  * @timeout_ms: how long a job may go without progress, 1 ms to an hour
  * @timeslice_ms: how long migrated memory stays in VRAM at least, 0 to 1 s
+ * @window_min_kb: what a CPU fault out of the blue brings home, in KiB, 1 to
+ *	VSVM_MAX_WINDOW_KB, or 0 for the core's choice. Default 64: enough to
+ *	make the fault cheap, little enough to leave the rest to the GPU
+ * @window_max_kb: what a CPU that reads on brings home in the end, at least
+ *	@window_min_kb; same bounds. Default 2048: as large as a copy gets
+ * @plain: use no additions to drm_pagemap; always set if there are none
  */
 struct vsvm_config {
 	unsigned int devices;
 	unsigned long vram_mb;
 	unsigned int timeout_ms;
 	unsigned int timeslice_ms;
+	unsigned int window_min_kb;
+	unsigned int window_max_kb;
+	bool plain;
 };
 
 bool vsvm_config_devices_valid(const struct vsvm_config *config);
 bool vsvm_config_vram_valid(const struct vsvm_config *config);
 bool vsvm_config_vram_fits(const struct vsvm_config *config, u64 ram_bytes);
 bool vsvm_config_times_valid(const struct vsvm_config *config);
+bool vsvm_config_windows_valid(const struct vsvm_config *config);
 u64 vsvm_config_vram_bytes(const struct vsvm_config *config);
 int vsvm_config_check(const struct vsvm_config *config, u64 ram_bytes,
 		      const char **reason);

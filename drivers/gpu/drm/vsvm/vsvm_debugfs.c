@@ -13,6 +13,8 @@
 #include <linux/seq_file.h>
 
 #include "vsvm_bo.h"
+#include "vsvm_inject.h"
+#include "vsvm_pagemap.h"
 #include "vsvm_vm.h"
 
 #define VSVM_EVICT_TRIES	100
@@ -159,6 +161,9 @@ void vsvm_debugfs_init(struct drm_minor *minor)
 			     NULL);
 	debugfs_create_file("evict", 0200, root, vdev, &vsvm_evict_fops);
 	debugfs_create_file("reset", 0200, root, vdev, &vsvm_reset_fops);
+	vsvm_inject_debugfs(vdev, root);
+	if (vsvm_has_additions(vdev))
+		vsvm_additions_debugfs(vdev, root);
 	ttm_resource_manager_create_debugfs(ttm_manager_type(&vdev->ttm,
 							     TTM_PL_VRAM),
 					    root, "vram_mm");

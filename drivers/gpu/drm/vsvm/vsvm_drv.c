@@ -21,6 +21,7 @@
 #include <linux/slab.h>
 
 #include "vsvm_drv.h"
+#include "vsvm_pagemap.h"
 #include "vsvm_vm.h"
 
 /* Passes of eviction between two complaints of a removal that takes long. */
@@ -30,6 +31,8 @@ static struct vsvm_config vsvm_config = {
 	.devices = 1,
 	.vram_mb = 256,
 	.timeout_ms = 10000,
+	.window_min_kb = 64,
+	.window_max_kb = 2048,
 };
 
 module_param_named(devices, vsvm_config.devices, uint, 0444);
@@ -40,6 +43,12 @@ module_param_named(timeout_ms, vsvm_config.timeout_ms, uint, 0444);
 MODULE_PARM_DESC(timeout_ms, "Time that a job may go without progress, in ms [10000]");
 module_param_named(timeslice_ms, vsvm_config.timeslice_ms, uint, 0444);
 MODULE_PARM_DESC(timeslice_ms, "Time that migrated memory stays in VRAM at least, in ms, 0 to 1000 [0]");
+module_param_named(window_min_kb, vsvm_config.window_min_kb, uint, 0444);
+MODULE_PARM_DESC(window_min_kb, "What a single CPU fault brings home, in KiB, 0 to 2048 [64]");
+module_param_named(window_max_kb, vsvm_config.window_max_kb, uint, 0444);
+MODULE_PARM_DESC(window_max_kb, "What CPU faults in a row bring home at most, in KiB, 0 to 2048 [2048]");
+module_param_named(plain, vsvm_config.plain, bool, 0444);
+MODULE_PARM_DESC(plain, "Use drm_pagemap as the kernel has it, without additions [N]");
 
 static DEFINE_IDA(vsvm_ids);
 static struct platform_device *vsvm_platform[VSVM_MAX_DEVICES];
@@ -289,6 +298,8 @@ void vsvm_remove(struct device *dev)
 
 	drm_dev_unplug(&vdev->drm);
 	vsvm_vm_close_all(vdev);
+	if (vsvm_has_additions(vdev))
+		vsvm_additions_evict_all(vdev);
 	while (vsvm_vram_evict_all(vdev, VSVM_REMOVE_TRIES) ||
 	       atomic64_read(&vdev->svm_bytes))
 		drm_warn(&vdev->drm, "%lld bytes of VRAM still in use\n",
@@ -351,6 +362,7 @@ static int __init vsvm_init(void)
 	err = vsvm_check_config(NULL);
 	if (err)
 		return err;
+	vsvm_config.plain |= !VSVM_ADDITIONS;
 	vsvm_migrate_module_init();
 	err = platform_driver_register(&vsvm_platform_driver);
 	if (err)

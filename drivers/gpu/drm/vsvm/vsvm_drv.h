@@ -102,7 +102,7 @@ enum vsvm_stat {
  * @release_wq: for @release_work
  * @svm_wq: serves faults and collects garbage; unbound, so that address spaces
  *	do not wait for each other
- * @timeout_wq: handles hung jobs, one after the other
+ * @timeout_wq: handles hung jobs and copies, one after the other
  * @fault_work: drains the fault FIFO
  * @fault_overflow: records that the hardware said it had dropped
  * @fault_lock: protects @queue_vm and what it points to while faults are handed
@@ -111,6 +111,7 @@ enum vsvm_stat {
  * @queue_ida: compute queues in use
  * @vm_lock: protects @vms
  * @vms: address spaces that are not closed
+ * @copied_until: time of the last copy's end, in ns, by direction; 1 is to VRAM
  * @stats: counters, by enum vsvm_stat
  */
 struct vsvm_device {
@@ -147,6 +148,7 @@ struct vsvm_device {
 	struct mutex vm_lock;
 	struct list_head vms;
 
+	atomic64_t copied_until[2];
 	atomic64_t stats[VSVM_NUM_STATS];
 };
 

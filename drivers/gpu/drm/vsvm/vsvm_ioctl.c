@@ -11,8 +11,12 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "vsvm_pagemap.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
+
+/* What a signal may wait for, when all is placed at once. */
+#define VSVM_PREFETCH_SIZE	SZ_64M
 
 static void vsvm_query_device(struct vsvm_device *vdev,
 			      struct drm_vsvm_device_info *info)
@@ -221,6 +225,19 @@ static unsigned long vsvm_walk_next(struct vsvm_walk *walk, unsigned long addr)
 	return min(walk->end, ALIGN(addr + 1, SZ_2M));
 }
 
+/* Memory of one VMA, which is @offset bytes into what was looked at. */
+static int vsvm_prefetch_place(struct vsvm_walk *walk, unsigned long start,
+			       unsigned long end, unsigned long offset)
+{
+	struct vsvm_device *vdev = walk->vm->vdev;
+
+	if (vsvm_has_additions(vdev))
+		return vsvm_place_at_once(vdev, walk->dpagemap, current->mm,
+					  start, end);
+	return vsvm_place_in_vram(vdev, walk->dpagemap, current->mm, start, end,
+				  &walk->before[offset >> PAGE_SHIFT], SZ_4K);
+}
+
 /* Anonymous memory of [start, end) to VRAM; other memory stays. */
 static int vsvm_prefetch_vram(struct vsvm_walk *walk, unsigned long start,
 			      unsigned long end)
@@ -240,11 +257,8 @@ static int vsvm_prefetch_vram(struct vsvm_walk *walk, unsigned long start,
 			return err;
 		span.end = min(span.end, end);
 		if (span.anon && span.read)
-			err = vsvm_place_in_vram(walk->vm->vdev, walk->dpagemap,
-						 current->mm, start, span.end,
-						 &walk->before[(start - first) >>
-							       PAGE_SHIFT],
-						 SZ_4K);
+			err = vsvm_prefetch_place(walk, start, span.end,
+						  start - first);
 		if (err)
 			return err;
 		start = span.end;
@@ -275,9 +289,26 @@ static int vsvm_prefetch_step(struct vsvm_walk *walk, unsigned long start,
 		return err;
 	*there += vsvm_prefetch_count(walk->before, (end - start) >> PAGE_SHIFT,
 				      location);
-	if (location == DRM_VSVM_LOC_DEVICE)
-		return vsvm_prefetch_vram(walk, start, end);
-	return vsvm_place_in_ram(&walk->scanner, start, end);
+	if (location == DRM_VSVM_LOC_SYSTEM)
+		return vsvm_place_in_ram(&walk->scanner, start, end);
+	/* Otherwise it follows for all of the range. */
+	return vsvm_has_additions(walk->vm->vdev) ? 0 :
+	       vsvm_prefetch_vram(walk, start, end);
+}
+
+static int vsvm_prefetch_all(struct vsvm_walk *walk, unsigned long start,
+			     unsigned long end)
+{
+	unsigned long next;
+	int err = 0;
+
+	for (; start < end && !err; start = next) {
+		if (signal_pending(current))
+			return -EINTR;
+		next = min(end, ALIGN(start + 1, VSVM_PREFETCH_SIZE));
+		err = vsvm_prefetch_vram(walk, start, next);
+	}
+	return err;
 }
 
 static int vsvm_prefetch_check(struct vsvm_walk *walk, unsigned long start,
@@ -341,6 +372,9 @@ static int vsvm_prefetch(struct vsvm_vm *vm, struct drm_vsvm_prefetch *args)
 		return -ENODEV;
 	err = vsvm_prefetch_walk(walk, args->start, end, args->location,
 				 &before, vsvm_prefetch_step);
+	if (!err && args->location == DRM_VSVM_LOC_DEVICE &&
+	    vsvm_has_additions(vm->vdev))
+		err = vsvm_prefetch_all(walk, args->start, end);
 	/* Looked at in the end: what came last may have evicted the first. */
 	if (!err)
 		err = vsvm_prefetch_walk(walk, args->start, end, args->location,

@@ -4,7 +4,8 @@
  * page tables only; what the GPU maps follows from invalidations and faults.
  *
  * Moving is best effort: a page that is pinned, swapped out or busy stays where
- * it is. To VRAM it goes in the largest aligned pieces that work.
+ * it is. To VRAM it goes in the largest aligned pieces that work; the core finds
+ * them by itself if it has the additions for it.
  */
 #include <linux/hmm.h>
 #include <linux/hugetlb_inline.h>
@@ -15,6 +16,7 @@
 
 #include "vsvm_bo.h"
 #include "vsvm_drv.h"
+#include "vsvm_pagemap.h"
 #include "vsvm_svm.h"
 
 /* A scan that is disturbed this often gives up. */
@@ -205,7 +207,29 @@ static int vsvm_place_run(struct vsvm_device *vdev,
 }
 
 /**
- * vsvm_place_in_vram - move memory to VRAM
+ * vsvm_place_at_once - move memory to VRAM, as far as possible
+ * @vdev: device with additions
+ * @dpagemap: its pagemap
+ * @mm: address space of a process, with a reference of its users
+ * @start: first address
+ * @end: address after the last one
+ *
+ * Context: process, without mmap_lock and without any dma_resv.
+ *
+ * Return: 0 also if some stayed; -ENODEV, -EINTR or -ERESTARTSYS.
+ */
+int vsvm_place_at_once(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
+		       struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
+{
+	int err = drm_pagemap_populate_mm(dpagemap, start, end, mm,
+					  vdev->config.timeslice_ms);
+
+	return vsvm_place_fatal(err) ? err : 0;
+}
+
+/**
+ * vsvm_place_in_vram - move memory to VRAM, piece by piece
  * @vdev: device
  * @dpagemap: its pagemap
  * @mm: address space of a process, with a reference of its users
@@ -213,6 +237,8 @@ static int vsvm_place_run(struct vsvm_device *vdev,
  * @end: address after the last one
  * @res: where its pages are now; those in VRAM stay
  * @min_size: if a piece cannot move as a whole, try parts down to this size
+ *
+ * What there is to do without the additions of drm_pagemap.
  *
  * Context: process, without mmap_lock and without any dma_resv.
  *

@@ -28,7 +28,13 @@
 /* Time for an engine to run through a ring of commands that do nothing. */
 #define VSVM_RESET_MS		1000
 
-static unsigned long vsvm_ring_timeout(struct vsvm_ring *ring)
+/**
+ * vsvm_ring_timeout - how long a submission may take
+ * @ring: ring
+ *
+ * Return: jiffies.
+ */
+unsigned long vsvm_ring_timeout(struct vsvm_ring *ring)
 {
 	return max(msecs_to_jiffies(ring->vdev->config.timeout_ms),
 		   VSVM_RING_MIN_TIMEOUT);

@@ -22,6 +22,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "vsvm_pagemap.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
@@ -359,10 +360,11 @@ static void vsvm_range_migrate(struct vsvm_vm *vm, struct vsvm_range *range)
 	const unsigned long start = drm_gpusvm_range_start(&range->base);
 	const unsigned long end = drm_gpusvm_range_end(&range->base);
 
-	if (vsvm_range_scan(vm, range))
-		return;
-	vsvm_place_in_vram(vm->vdev, vm->dpagemap, vm->mm, start, end,
-			   vm->scan_res, SZ_64K);
+	if (vsvm_has_additions(vm->vdev))
+		vsvm_place_at_once(vm->vdev, vm->dpagemap, vm->mm, start, end);
+	else if (!vsvm_range_scan(vm, range))
+		vsvm_place_in_vram(vm->vdev, vm->dpagemap, vm->mm, start, end,
+				   vm->scan_res, SZ_64K);
 }
 
 static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,

@@ -58,6 +58,9 @@ int vsvm_span_check(struct mm_struct *mm, unsigned long start,
 		    unsigned long end);
 int vsvm_scan(struct vsvm_scanner *scanner, unsigned long start,
 	      unsigned long end, u8 *res);
+int vsvm_place_at_once(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
+		       struct mm_struct *mm, unsigned long start,
+		       unsigned long end);
 int vsvm_place_in_vram(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
 		       struct mm_struct *mm, unsigned long start,
 		       unsigned long end, const u8 *res, unsigned long min_size);

@@ -19,6 +19,7 @@
 
 #include "vsvm_bo.h"
 #include "vsvm_drv.h"
+#include "vsvm_pagemap.h"
 
 static DRM_PAGEMAP_OWNER_LIST_DEFINE(vsvm_owners);
 
@@ -74,22 +75,12 @@ static void vsvm_release_owner(void *peer)
 	drm_pagemap_release_owner(peer);
 }
 
-static int vsvm_pages_init(struct vsvm_device *vdev)
+static int vsvm_pages_add(struct vsvm_device *vdev)
 {
 	struct dev_pagemap *pagemap = &vdev->pagemap;
 	struct device *dev = vdev->drm.dev;
 	struct resource *res;
 	void *addr;
-	int err;
-
-	vdev->peer.private = vdev;
-	err = drm_pagemap_acquire_owner(&vdev->peer, &vsvm_owners,
-					vsvm_has_interconnect);
-	if (err)
-		return err;
-	err = devm_add_action_or_reset(dev, vsvm_release_owner, &vdev->peer);
-	if (err)
-		return err;
 
 	res = devm_request_free_mem_region(dev, &iomem_resource,
 					   vdev->hw->vram_size);
@@ -103,6 +94,23 @@ static int vsvm_pages_init(struct vsvm_device *vdev)
 	pagemap->owner = vdev->peer.owner;
 	addr = devm_memremap_pages(dev, pagemap);
 	return PTR_ERR_OR_ZERO(addr);
+}
+
+static int vsvm_pages_init(struct vsvm_device *vdev)
+{
+	struct device *dev = vdev->drm.dev;
+	int err;
+
+	vdev->peer.private = vdev;
+	err = drm_pagemap_acquire_owner(&vdev->peer, &vsvm_owners,
+					vsvm_has_interconnect);
+	if (err)
+		return err;
+	err = devm_add_action_or_reset(dev, vsvm_release_owner, &vdev->peer);
+	if (err)
+		return err;
+	return vsvm_has_additions(vdev) ? vsvm_additions_add_vram(vdev) :
+					  vsvm_pages_add(vdev);
 }
 
 /**

@@ -38,6 +38,13 @@ static const struct config_case config_cases[] = {
 	  -EINVAL },
 	{ "timeslice", { GOOD, .timeslice_ms = 1000 }, 0 },
 	{ "too long a timeslice", { GOOD, .timeslice_ms = 1001 }, -EINVAL },
+	{ "window", { GOOD, .window_min_kb = 64, .window_max_kb = 2048 }, 0 },
+	{ "window of one size", { GOOD, .window_min_kb = 4, .window_max_kb = 4 }, 0 },
+	{ "largest first window", { GOOD, .window_min_kb = 2048 }, 0 },
+	{ "too large a first window", { GOOD, .window_min_kb = 2049 }, -EINVAL },
+	{ "too large a window", { GOOD, .window_max_kb = 2049 }, -EINVAL },
+	{ "window that shrinks", { GOOD, .window_min_kb = 128, .window_max_kb = 64 },
+	  -EINVAL },
 };
 
 KUNIT_ARRAY_PARAM_DESC(config, config_cases, name);

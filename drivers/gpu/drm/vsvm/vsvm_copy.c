@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Copies between VRAM and the addresses that the core has mapped for DMA. They
+ * depend on nothing else: not on a VM, not on page tables. The core holds folio
+ * locks around them, so they take no lock but a ring's, and allocate nothing
+ * that would have to wait for memory.
+ *
+ * A copy is one submission to one of the two copy engines. Either its caller
+ * waits for it, or gets a fence. Both ends are bounded by a reset of the engine:
+ * by the one who waits, or by a delayed work that the fence carries, as nobody
+ * can be relied on to look at a fence.
+ */
+#include <drm/drm_pagemap.h>
+#include <linux/dma-fence.h>
+#include <linux/memremap.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "vsvm_copy.h"
+#include "vsvm_drv.h"
+#include "vsvm_inject.h"
+#include "vsvm_svm.h"
+
+/* What a copy did, for the counters. */
+struct vsvm_copied {
+	struct vsvm_device *vdev;
+	bool to_vram;
+	u64 start;
+	u64 bytes;
+	u64 cleared;
+};
+
+/* A copy that grows as long as its pages are neighbours on both sides. */
+struct vsvm_run {
+	u64 vram;
+	u64 other;
+	u64 len;
+	u32 aperture;		/* of the other side */
+	bool fill;
+};
+
+/* A copy that is being written to its ring. */
+struct vsvm_copy {
+	struct vsvm_copied *did;
+	struct vsvm_push push;
+	struct vsvm_run run;
+};
+
+/* A copy that nobody waits for in here. The fence comes first: RCU frees it. */
+struct vsvm_copy_fence {
+	struct dma_fence base;
+	struct vsvm_sub sub;
+	struct vsvm_copied did;
+	struct vsvm_ring *ring;
+	struct delayed_work timeout;
+	int error;
+};
+
+/**
+ * vsvm_page_device - whose VRAM is it?
+ * @page: device-private page of this driver
+ *
+ * Return: the device.
+ */
+struct vsvm_device *vsvm_page_device(struct page *page)
+{
+	return container_of(page_pgmap(page), struct vsvm_device, pagemap);
+}
+
+static u64 vsvm_page_offset(struct vsvm_device *vdev, struct page *page)
+{
+	return PFN_PHYS(page_to_pfn(page)) - vdev->pagemap.range.start;
+}
+
+static void vsvm_copy_flush(struct vsvm_copy *copy)
+{
+	struct vsvm_copied *did = copy->did;
+	struct vsvm_run *run = &copy->run;
+
+	if (!run->len)
+		return;
+	if (run->fill)
+		vsvm_push_fill(&copy->push, run->vram, 0, 0, run->len);
+	else if (did->to_vram)
+		vsvm_push_copy(&copy->push,
+			       VSVM_HW_DST_APERTURE(VSVM_HW_VRAM) |
+			       VSVM_HW_SRC_APERTURE(run->aperture),
+			       run->vram, run->other, run->len);
+	else
+		vsvm_push_copy(&copy->push,
+			       VSVM_HW_DST_APERTURE(run->aperture) |
+			       VSVM_HW_SRC_APERTURE(VSVM_HW_VRAM),
+			       run->other, run->vram, run->len);
+	*(run->fill ? &did->cleared : &did->bytes) += run->len;
+	run->len = 0;
+}
+
+static void vsvm_copy_add(struct vsvm_copy *copy, const struct vsvm_run *more)
+{
+	struct vsvm_run *run = &copy->run;
+
+	if (run->len && run->fill == more->fill &&
+	    run->aperture == more->aperture &&
+	    run->vram + run->len == more->vram &&
+	    (run->fill || run->other + run->len == more->other)) {
+		run->len += more->len;
+		return;
+	}
+	vsvm_copy_flush(copy);
+	*run = *more;
+}
+
+/* A page without an address had no content: the process is to read zeroes. */
+static unsigned long vsvm_copy_hole(struct vsvm_copy *copy, struct page *page)
+{
+	struct folio *folio = page_folio(page);
+	bool head = page == folio_page(folio, 0);
+	u64 len = head ? folio_size(folio) : PAGE_SIZE;
+
+	if (copy->did->to_vram)
+		vsvm_copy_add(copy, &(struct vsvm_run) {
+			.vram = vsvm_page_offset(copy->did->vdev, page),
+			.len = len,
+			.fill = true,
+		});
+	return len >> PAGE_SHIFT;
+}
+
+/* Return: the number of entries that it covers, or -EOPNOTSUPP. */
+static int vsvm_copy_entry(struct vsvm_copy *copy, struct page *page,
+			   const struct drm_pagemap_addr *addr)
+{
+	struct vsvm_device *vdev = copy->did->vdev;
+	struct vsvm_run run = { .len = PAGE_SIZE << addr->order };
+
+	if (!page)
+		return 1 << (addr->addr ? addr->order : 0);
+	if (!addr->addr)
+		return vsvm_copy_hole(copy, page);
+	run.vram = vsvm_page_offset(vdev, page);
+	switch (addr->proto) {
+	case DRM_INTERCONNECT_SYSTEM:
+		run.other = addr->addr;
+		run.aperture = VSVM_HW_SYSTEM;
+		break;
+	case VSVM_INTERCONNECT_VRAM:
+		/* Of this device: vsvm_device_map() gives it to nobody else. */
+		run.other = vsvm_addr_offset(vdev, addr);
+		run.aperture = VSVM_HW_VRAM;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	vsvm_copy_add(copy, &run);
+	return 1 << addr->order;
+}
+
+static struct vsvm_ring *vsvm_copy_ring(const struct vsvm_copied *did)
+{
+	return &did->vdev->ring[did->to_vram ? VSVM_HW_COPY_TO_VRAM :
+					       VSVM_HW_COPY_FROM_VRAM];
+}
+
+/* All but the last word, which ends the submission. Return: 0 or -EOPNOTSUPP. */
+static int vsvm_copy_write(struct vsvm_copy *copy, struct vsvm_sub *sub,
+			   struct page **pages, struct drm_pagemap_addr *addr,
+			   unsigned long npages)
+{
+	unsigned long i;
+	int num = 0;
+
+	vsvm_push_begin(&copy->push, vsvm_copy_ring(copy->did), sub);
+	for (i = 0; i < npages && num >= 0; i += num)
+		num = vsvm_copy_entry(copy, pages[i], &addr[i]);
+	vsvm_copy_flush(copy);
+	return min(num, 0);
+}
+
+/* Copies wait on the ring for those before: time counts once. */
+static void vsvm_copy_account(const struct vsvm_copied *did)
+{
+	struct vsvm_device *vdev = did->vdev;
+	const u64 now = ktime_get_ns();
+	const u64 until = atomic64_xchg(&vdev->copied_until[did->to_vram], now);
+	const u64 ns = now - min(now, max(did->start, until));
+
+	if (did->to_vram) {
+		vsvm_stat_add(vdev, VSVM_STAT_TO_VRAM_BYTES, did->bytes);
+		vsvm_stat_add(vdev, VSVM_STAT_TO_VRAM_NS, ns);
+		vsvm_stat_add(vdev, VSVM_STAT_CLEARED_BYTES, did->cleared);
+	} else {
+		vsvm_stat_add(vdev, VSVM_STAT_TO_RAM_BYTES, did->bytes);
+		vsvm_stat_add(vdev, VSVM_STAT_TO_RAM_NS, ns);
+	}
+}
+
+static int vsvm_wait_fence(struct dma_fence *fence)
+{
+	if (!fence)
+		return 0;
+	dma_fence_wait(fence, false);
+	return dma_fence_get_status(fence) < 0 ? -EIO : 0;
+}
+
+/* Return: 0, with @did filled in if there is something to copy; or an error. */
+static int vsvm_copy_prepare(struct vsvm_copied *did, struct page **pages,
+			     unsigned long npages, struct dma_fence *pre,
+			     bool to_vram)
+{
+	unsigned long i;
+	int err;
+
+	for (i = 0; i < npages && !pages[i]; i++)
+		;
+	if (i == npages)
+		return 0;
+	err = vsvm_wait_fence(pre) ?: vsvm_inject_copy(to_vram);
+	if (err)
+		return err;
+	*did = (struct vsvm_copied) {
+		.vdev = vsvm_page_device(pages[i]),
+		.to_vram = to_vram,
+		.start = ktime_get_ns(),
+	};
+	return 0;
+}
+
+static int vsvm_copy_and_wait(struct vsvm_copied *did, struct page **pages,
+			      struct drm_pagemap_addr *addr,
+			      unsigned long npages)
+{
+	struct vsvm_copy copy = { .did = did };
+	struct vsvm_wait wait;
+	int err, ret;
+
+	vsvm_wait_init(&wait);
+	err = vsvm_copy_write(&copy, &wait.sub, pages, addr, npages);
+	vsvm_push_end(&copy.push);
+	ret = vsvm_wait_for(copy.push.ring, &wait);
+	if (err)
+		return err;
+	if (ret)
+		return -EIO;
+	vsvm_copy_account(did);
+	return 0;
+}
+
+/**
+ * vsvm_copy - copy, and wait for it
+ * @pages: pages of VRAM, as for drm_pagemap_devmem_ops
+ * @addr: the other side, in system memory or VRAM of the same device
+ * @npages: elements of both
+ * @pre: to be waited for before, or NULL
+ * @to_vram: direction; VRAM without an address is cleared
+ *
+ * Context: sleeps, until the engine is done or reset.
+ *
+ * Return: 0, -EIO, or -EOPNOTSUPP for an address that this device cannot reach.
+ */
+int vsvm_copy(struct page **pages, struct drm_pagemap_addr *addr,
+	      unsigned long npages, struct dma_fence *pre, bool to_vram)
+{
+	struct vsvm_copied did = {};
+	int err;
+
+	err = vsvm_copy_prepare(&did, pages, npages, pre, to_vram);
+	if (err || !did.vdev)
+		return err;
+	return vsvm_copy_and_wait(&did, pages, addr, npages);
+}
+
+static const char *vsvm_copy_driver_name(struct dma_fence *fence)
+{
+	return VSVM_NAME;
+}
+
+static const char *vsvm_copy_timeline_name(struct dma_fence *fence)
+{
+	return "copy";
+}
+
+/* Neither release nor wait: a fence must not need this module once signalled. */
+static const struct dma_fence_ops vsvm_copy_fence_ops = {
+	.get_driver_name = vsvm_copy_driver_name,
+	.get_timeline_name = vsvm_copy_timeline_name,
+};
+
+/* In the interrupt, or in a reset. */
+static void vsvm_copy_done(struct vsvm_sub *sub)
+{
+	struct vsvm_copy_fence *fence =
+		container_of(sub, struct vsvm_copy_fence, sub);
+
+	if (sub->error && !fence->error)
+		fence->error = -EIO;
+	if (fence->error)
+		dma_fence_set_error(&fence->base, fence->error);
+	else
+		vsvm_copy_account(&fence->did);
+	dma_fence_signal(&fence->base);
+	if (cancel_delayed_work(&fence->timeout))
+		dma_fence_put(&fence->base);
+	dma_fence_put(&fence->base);
+}
+
+static void vsvm_copy_timeout(struct work_struct *work)
+{
+	struct vsvm_copy_fence *fence = container_of(to_delayed_work(work),
+						     struct vsvm_copy_fence,
+						     timeout);
+
+	/* Was it but an interrupt that got lost? */
+	vsvm_ring_irq(fence->ring);
+	if (!dma_fence_is_signaled(&fence->base))
+		vsvm_ring_reset(fence->ring, -EIO);
+	dma_fence_put(&fence->base);
+}
+
+/*
+ * Fences of one context are taken to signal in their order, but threads share
+ * a ring: each copy has a context of its own.
+ */
+static struct vsvm_copy_fence *vsvm_copy_fence_alloc(const struct vsvm_copied *did)
+{
+	struct vsvm_copy_fence *fence;
+
+	fence = kzalloc_obj(*fence, GFP_NOWAIT);
+	if (!fence)
+		return NULL;
+	dma_fence_init(&fence->base, &vsvm_copy_fence_ops, NULL,
+		       dma_fence_context_alloc(1), 1);
+	vsvm_sub_init(&fence->sub, vsvm_copy_done);
+	INIT_DELAYED_WORK(&fence->timeout, vsvm_copy_timeout);
+	fence->did = *did;
+	fence->ring = vsvm_copy_ring(did);
+	return fence;
+}
+
+/**
+ * vsvm_copy_async - start to copy
+ * @pages: pages of VRAM, as for drm_pagemap_devmem_ops
+ * @addr: the other side, in system memory or VRAM of the same device
+ * @npages: elements of both
+ * @pre: to be waited for before, or NULL
+ * @to_vram: direction; VRAM without an address is cleared
+ *
+ * Context: sleeps while the ring is full.
+ *
+ * Return: a fence that ends with 0 or as vsvm_copy() does; NULL if it is done,
+ * which is also what happens without memory for a fence; or ERR_PTR().
+ */
+struct dma_fence *vsvm_copy_async(struct page **pages,
+				  struct drm_pagemap_addr *addr,
+				  unsigned long npages, struct dma_fence *pre,
+				  bool to_vram)
+{
+	struct vsvm_copied did = {};
+	struct vsvm_copy_fence *fence;
+	struct vsvm_copy copy = {};
+	int err;
+
+	err = vsvm_copy_prepare(&did, pages, npages, pre, to_vram);
+	if (err || !did.vdev)
+		return ERR_PTR(err);
+	fence = vsvm_copy_fence_alloc(&did);
+	if (!fence)
+		return ERR_PTR(vsvm_copy_and_wait(&did, pages, addr, npages));
+	copy.did = &fence->did;
+	/* One for the caller, one for the time-out, one for the completion. */
+	dma_fence_get(&fence->base);
+	dma_fence_get(&fence->base);
+	/* Before the copy can be done, so that its end finds it. */
+	queue_delayed_work(did.vdev->timeout_wq, &fence->timeout,
+			   vsvm_ring_timeout(fence->ring));
+	fence->error = vsvm_copy_write(&copy, &fence->sub, pages, addr, npages);
+	vsvm_push_end(&copy.push);
+	return &fence->base;
+}
