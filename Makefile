@@ -10,7 +10,7 @@ export KSRC
 export SECONDS_OF_STRESS = $(or $(TIME),600)
 KIND ?= debug
 
-.PHONY: help demo test kernel modules vm kunit selftest hwtest stress check docs apply clean
+.PHONY: help demo test kernel modules vm kunit selftest hwtest stress coverage consumers defects check docs apply clean
 
 help:
 	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
@@ -19,6 +19,9 @@ help:
 	@echo 'make selftest              the user-space tests'
 	@echo "make hwtest                the emulated hardware's tests, as a program with sanitizers"
 	@echo 'make stress [TIME=seconds] random operations against a model, 10 minutes or TIME a test'
+	@echo 'make coverage              which lines and branches the tests run, pages in build/coverage/html'
+	@echo "make consumers             the kernel's own users of the core compile and link against it"
+	@echo "make defects               the known defects of the kernel's own implementation: it, and this one"
 	@echo 'make check                 static checks: style, warnings, sparse, kernel-doc, scripts'
 	@echo 'make kernel [KIND=bench]   build a kernel, the modules and the user programs'
 	@echo 'make modules [KIND=bench]  build the modules again, in seconds'
@@ -27,7 +30,7 @@ help:
 	@echo 'make apply KSRC=dir        put the overlay and its hook lines into a kernel tree'
 	@echo 'make clean                 remove build/ (the cache stays: ~/.cache/drm-pagemap)'
 	@echo
-	@echo 'KIND is debug (KASAN, lockdep, kmemleak, ...; the default) or bench (fast).'
+	@echo 'KIND is debug (KASAN, lockdep, kmemleak, ...; the default), bench (fast), or coverage (gcov).'
 	@echo 'KSRC=dir uses a kernel tree of yours, by a copy; with KBUILD_OUTPUT=dir,'
 	@echo '"make modules" only builds, in that object directory.'
 	@echo 'ACCEL=kvm or ACCEL=tcg overrides how the virtual machine is run.'
@@ -36,10 +39,19 @@ demo:
 	@$(SCRIPTS)/demo.sh '$(subst ','\'',$(INPUT))'
 
 test:
-	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest iommu vram demo
+	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest iommu vram demo consumers
 
 kunit selftest hwtest stress:
 	@$(SCRIPTS)/test.sh $@
+
+coverage:
+	@$(SCRIPTS)/coverage.sh
+
+consumers:
+	@$(SCRIPTS)/test.sh consumers
+
+defects:
+	@$(SCRIPTS)/defects.sh
 
 check:
 	@$(SCRIPTS)/check.sh

@@ -8,7 +8,7 @@
 #        build.sh output DIR      the modules in an object directory of the user's
 #        build.sh source          only get the source, print where it is
 #
-# KIND is bench or debug. Building is done in the cache, under its lock; what
+# KIND is bench, debug or coverage. Building is done in the cache, under its lock; what
 # came out is copied to the clone's build/, where vm.sh takes it from.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

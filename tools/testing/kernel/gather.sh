@@ -41,6 +41,17 @@ gather_modules()
 	find "$root/lib/modules" -mindepth 1 -maxdepth 1 ! -name "$release" -exec rm -rf {} +
 	echo "$release" >"$BUILD/$kind/release"
 	echo "$TREE/src $OBJ" >"$BUILD/$kind/built-in"
+	[ "$kind" != coverage ] || gather_notes
+}
+
+# gather_notes: what gcov's counts are of, in the compiler's words and the source
+gather_notes()
+{
+	local dir=$BUILD/coverage
+	mkdir -p "$dir/notes" "$dir/src"
+	(cd "$OBJ" && rsync -rtR --delete --prune-empty-dirs --include='*/' --include='*.gcno' --exclude='*' \
+		drivers/gpu/drm/pagemap drivers/gpu/drm/vsvm "$dir/notes/")
+	overlay_files | grep -E '^(drivers|include)/.*\.[ch]$' | rsync -t --files-from=- "$TREE/src/" "$dir/src/"
 }
 
 # gather_user: headers, and the programs that are built against them

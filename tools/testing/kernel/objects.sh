@@ -28,8 +28,8 @@ toolchain()
 }
 
 # objects_dir KIND: sets OBJ. A new configuration starts from a copy of the
-# newest directory of that kind, as most of the objects usually stay good; make
-# knows which do not.
+# newest directory of that kind, or of the bench kernel, as most of the objects
+# usually stay good; make knows which do not.
 objects_dir()
 {
 	local kind=$1 key old list
@@ -39,7 +39,7 @@ objects_dir()
 	if [ ! -d "$OBJ" ]; then
 		# The newest two stay, for two clones that differ.
 		objects_old "$kind" | tail -n +2 | while read -r old; do rm -rf "$old"; done
-		old=$(objects_old "$kind" | head -n 1)
+		old=$({ objects_old "$kind"; [ "$kind" = debug ] || objects_old bench; } | sed -n 1p)
 		need_space "$CACHE" 2 "building a kernel"
 		rm -rf "$OBJ.new"
 		if [ -n "$old" ]; then

@@ -24,6 +24,9 @@ dpkg-deb dpkg
 /usr/include/openssl/ssl.h libssl-dev"
 PACKAGES_VM="qemu-system-x86_64 qemu-system-x86
 /bin/busybox busybox-static"
+PACKAGES_COVERAGE="gcov gcc
+gcov-tool gcc
+lcov lcov"
 PACKAGES_CHECK="shellcheck shellcheck
 git git
 pkg-config pkg-config

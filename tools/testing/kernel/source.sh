@@ -83,12 +83,16 @@ private_apt_update()
 	return 1
 }
 
-# fetch_source: the newest package that fits, unpacked into $CACHE/linux-VERSION;
-# the file $CACHE/source names it and is written last
+# mangled NAME: fit for a directory
+mangled()
+{
+	tr -c 'A-Za-z0-9.\n' . <<<"$1"
+}
+
+# fetch_source: the newest package that fits
 fetch_source()
 {
-	local package version name tmp=$CACHE/tmp-source
-	rm -rf "$tmp" "$CACHE"/apt/*.deb
+	local package
 	need_space "$CACHE" 6 "building a kernel"
 	say "fetching the kernel source"
 	private_apt_update deb "$SUITE" ||
@@ -101,19 +105,86 @@ fetch_source()
 	else
 		say "linux-source-7.3 is not in $SUITE, using $package"
 	fi
+	fetch_package "$package" source
+}
+
+# fetch_package PACKAGE POINTER: unpacked into $CACHE/linux-VERSION; the file
+# $CACHE/POINTER names it and is written last
+fetch_package()
+{
+	local package=$1 pointer=$2 version name tmp=$CACHE/tmp-source
 	version=$(private_apt apt-cache show "$package" | awk '/^Version:/ { print $2; exit }')
-	name=linux-$(tr -c 'A-Za-z0-9.\n' . <<<"$version")
-	mkdir -p "$tmp"
-	logged "downloading $package $version" "$tmp/download.log" \
-		apt_in "$tmp" apt-get download "$package" || true
-	ls "$tmp"/*.deb >/dev/null 2>&1 || die "could not download $package $version"
-	unpack_source "$tmp" "$package"
+	name=linux-$(mangled "$version")
+	download_source "$tmp" "$package" "$version"
+	source_sums "$tmp/src" >"$tmp/sums"
 	rm -rf "${CACHE:?}/$name"
 	mkdir -p "$CACHE/$name"
-	mv "$tmp/src" "$CACHE/$name/src"
+	mv "$tmp/src" "$tmp/sums" "$CACHE/$name/"
 	rm -rf "$tmp"
-	echo "$name" >"$CACHE/source.new"
-	mv "$CACHE/source.new" "$CACHE/source"
+	echo "$name" >"$CACHE/$pointer.new"
+	mv "$CACHE/$pointer.new" "$CACHE/$pointer"
+}
+
+# download_source DIR PACKAGE VERSION: to DIR/src
+download_source()
+{
+	local dir=$1 package=$2 version=$3
+	rm -rf "$dir" "$CACHE"/apt/*.deb
+	mkdir -p "$dir"
+	logged "downloading $package $version" "$dir/download.log" \
+		apt_in "$dir" apt-get download "$package=$version" || true
+	ls "$dir"/*.deb >/dev/null 2>&1 || die "could not download $package $version"
+	unpack_source "$dir" "$package"
+}
+
+# source_sums SRC: check sums of DRM's helpers and of xe, with all headers of DRM
+source_sums()
+{
+	(cd "$1" && { find drivers/gpu/drm -maxdepth 1 -type f
+		find drivers/gpu/drm/xe drivers/gpu/drm/ttm drivers/gpu/drm/scheduler \
+			include/drm include/uapi/drm -type f; } | sort | xargs -d '\n' sha256sum)
+}
+
+# package_sums: the check sums of the package that TREE was unpacked from. They
+# are taken while it is unpacked; a cache that is older gets the package again.
+package_sums()
+{
+	local name=${TREE##*/} package version tmp=$CACHE/tmp-source
+	if [ ! -s "$TREE/sums" ]; then
+		package=linux-source-$(cut -d. -f1,2 <<<"${name#linux-}")
+		private_apt_update deb "$SUITE" || return
+		version=$(private_apt apt-cache madison "$package" | awk '{ print $3 }' |
+			while read -r version; do
+				[ "$(mangled "linux-$version")" != "$(mangled "$name")" ] || echo "$version"
+			done | head -n 1)
+		[ -n "$version" ] || return
+		download_source "$tmp" "$package" "$version"
+		source_sums "$tmp/src" >"$tmp/sums"
+		mv "$tmp/sums" "$TREE/sums"
+		rm -rf "$tmp"
+	fi
+	cat "$TREE/sums"
+}
+
+# source_series SERIES: sets TREE and ORIG to the newest source of another series
+# of kernels, such as 7.2, that one of the suites has; if none has, REASON
+source_series()
+{
+	local package=linux-source-$1 pointer=source-$1 suite
+	REASON="no Debian package mirror can be reached"
+	if [ ! -s "$CACHE/$pointer" ] || [ ! -d "$CACHE/$(cat "$CACHE/$pointer")/src" ]; then
+		for suite in "$SUITE" testing sid; do
+			private_apt_update deb "$suite" || continue
+			REASON="none of Debian's $SUITE, testing and sid has the package $package"
+			! private_apt apt-cache show "$package" >/dev/null 2>&1 || break
+		done
+		private_apt apt-cache show "$package" >/dev/null 2>&1 || return 1
+		need_space "$CACHE" 4 "unpacking $package"
+		fetch_package "$package" "$pointer"
+	fi
+	TREE=$CACHE/$(cat "$CACHE/$pointer")
+	ORIG=$TREE/orig
+	mkdir -p "$ORIG"
 }
 
 # unpack_source DIR PACKAGE: DIR/*.deb to DIR/src

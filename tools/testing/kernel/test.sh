@@ -3,9 +3,10 @@
 #
 # usage: test.sh PART...
 #
-# Runs the parts (scripts, hwtest, kunit, selftest, iommu, vram, demo, check) and
-# ends with one line "N passed, N failed" that counts the cases of all of them. A
-# part goes on after a failure in another, so that one run tells everything.
+# Runs the parts (scripts, hwtest, kunit, selftest, iommu, vram, demo, consumers,
+# check) and ends with one line "N passed, N failed" that counts the cases of all of
+# them. A part goes on after a failure in another, so that one run tells everything.
+# KERNEL is the kind of kernel for what runs in one, if it is not to be debug.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$KDIR/tap.sh"
@@ -21,18 +22,20 @@ built()
 done_builds=""
 # More arguments for vm.sh
 vm_args=()
+KERNEL=${KERNEL:-debug}
 
-# in_vm NAME LIMIT RUNNER TEST...: a guest's test runner on the debug kernel. A
+# in_vm NAME LIMIT RUNNER TEST...: a guest's test runner on that kernel. A
 # crash or a hang costs the test that it came in; the rest goes on in a new
 # machine.
 in_vm()
 {
 	local name=$1 limit=$2 runner=$3 test rc before=$PASSED
 	shift 3
+	[ "$KERNEL" = debug ] || name=$KERNEL-$name
 	while [ $# -gt 0 ]; do
 		rc=0
 		say "$name: $# programs in a virtual machine (limit $limit s)"
-		"$KDIR/vm.sh" --kernel debug --name "$name" --timeout "$limit" --leaks --progress "${vm_args[@]}" -- "$runner" "$@" || rc=$?
+		"$KDIR/vm.sh" --kernel "$KERNEL" --name "$name" --timeout "$limit" --leaks --progress "${vm_args[@]}" -- "$runner" "$@" || rc=$?
 		add_results "$name"
 		add_status "$name, kernel log and end" "$rc"
 		case $rc in
@@ -68,10 +71,12 @@ drop_done()
 part_kunit()
 {
 	local list
-	built modules debug || { add_fail kunit "the debug kernel or its modules do not build"; return; }
-	mapfile -t list < <(cd "$BUILD/debug/root" && find . -name '*_kunit.ko' -printf '%f\n' | sort)
+	built modules "$KERNEL" || { add_fail kunit "the $KERNEL kernel or its modules do not build"; return; }
+	mapfile -t list < <(cd "$BUILD/$KERNEL/root" && find . -name '*_kunit.ko' -printf '%f\n' | sort)
 	[ "${#list[@]}" -gt 0 ] || { add_fail kunit "there are no KUnit modules"; return; }
-	vm_args=(--append intel_iommu=on --qemu "-device intel-iommu")
+	# Memory that the kernel leaves alone plays a device's, which the CPU reaches.
+	vm_args=(--append 'intel_iommu=on memmap=2M$0x60000000 drm_pagemap_kunit.coherent=0x60000000'
+		--qemu "-device intel-iommu")
 	in_vm kunit 900 kunit "${list[@]%.ko}"
 	vm_args=()
 }
@@ -79,27 +84,28 @@ part_kunit()
 part_selftest()
 {
 	local list
-	built modules debug || { add_fail selftest "the debug kernel or its modules do not build"; return; }
+	built modules "$KERNEL" || { add_fail selftest "the $KERNEL kernel or its modules do not build"; return; }
 	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f -printf '%f\n' | sort)
 	[ "${#list[@]}" -gt 0 ] || { add_fail selftest "there are no self-tests"; return; }
-	in_vm selftest 1500 selftest "${list[@]}"
+	in_vm selftest 2400 selftest "${list[@]}"
 }
 
 # The model check for long, with less VRAM than it works on
 part_stress()
 {
-	local rc=0 seconds=${SECONDS_OF_STRESS:-600}
-	built modules debug || { add_fail stress "the debug kernel or its modules do not build"; return; }
-	"$KDIR/vm.sh" --kernel debug --name stress --timeout $((seconds * 4 + 600)) --leaks --progress -- \
+	local rc=0 name=stress seconds=${SECONDS_OF_STRESS:-600}
+	built modules "$KERNEL" || { add_fail stress "the $KERNEL kernel or its modules do not build"; return; }
+	[ "$KERNEL" = debug ] || name=$KERNEL-$name
+	"$KDIR/vm.sh" --kernel "$KERNEL" --name "$name" --timeout $((seconds * 4 + 600)) --leaks --progress -- \
 		sh -c "modprobe vsvm vram_mb=16 && VSVM_SECONDS=$seconds /tests/model_test >/results/model_test.tap && unload" || rc=$?
-	add_results stress
+	add_results "$name"
 	add_status "stress, kernel log and end" "$rc"
 }
 
 # DMA by IO virtual addresses, which a platform device never does
 part_iommu()
 {
-	built modules debug || { add_fail iommu "the debug kernel or its modules do not build"; return; }
+	built modules "$KERNEL" || { add_fail iommu "the $KERNEL kernel or its modules do not build"; return; }
 	vm_args=(--append intel_iommu=on --qemu "-device intel-iommu -device pci-testdev")
 	in_vm iommu 600 iommu migrate_test
 	vm_args=()
@@ -148,6 +154,14 @@ part_scripts()
 		bash "$script" >"$out" </dev/null || echo "# exit status $?" >>"$out"
 		add_tap "$(basename "$out" .tap)" "$out"
 	done
+}
+
+# The kernel's own users of the core
+part_consumers()
+{
+	local out=$BUILD/consumers.tap
+	"$KDIR/consumers.sh" "$out" || :
+	add_tap consumers "$out"
 }
 
 part_check()

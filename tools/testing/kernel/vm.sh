@@ -3,7 +3,7 @@
 #
 # usage: vm.sh [OPTION...] -- COMMAND...
 #
-#  --kernel KIND     bench or debug (default debug), as built by build.sh
+#  --kernel KIND     bench, debug or coverage (default debug), as built by build.sh
 #  --name NAME       of the run; its files are in build/vm/NAME/ (a link to the last)
 #  --timeout S       limit for the whole run, boot included (default 300)
 #  --mem MIB         memory (default: bench 2048, debug 3072)

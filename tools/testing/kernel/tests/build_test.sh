@@ -83,11 +83,28 @@ same "a removed file goes" no "$([ -e "$TREE/src/drivers/new" ] && echo yes || e
 same "a replaced file comes back" kernel "$(cat "$TREE/src/include/replaced.h")"
 TOP=$real_top
 
+# A new configuration starts from the objects of another
+mkdir -p "$TREE"/{bench,debug}-older
+echo of bench >"$TREE/bench-older/object"
+echo of debug >"$TREE/debug-older/object"
+for kind in debug:debug bench:bench coverage:bench consumers:bench; do
+	objects_dir "${kind%:*}"
+	same "${kind%:*} starts from ${kind#*:}" "of ${kind#*:}" "$(cat "$OBJ/object")"
+done
+rm -r "$TREE"/{bench,debug}-*
+echo newer >"$OBJ/object"
+mv "$OBJ" "${OBJ%-*}-older"
+objects_dir consumers
+same "and from its own kind, if there is one" newer "$(cat "$OBJ/object")"
+
 # Configurations
 printf 'CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n' >"$WORK/asked"
 printf 'CONFIG_A=y\nCONFIG_C=m\n' >"$WORK/config"
 same "symbols that were asked for in vain" "CONFIG_B=y # CONFIG_C is not set" \
 	"$(missing_symbols "$WORK/config" "$WORK/asked" | xargs)"
+printf '# CONFIG_A is not set\nCONFIG_B=m\n' >"$WORK/more"
+same "what a later fragment says is what counts" "# CONFIG_A is not set CONFIG_B=m # CONFIG_C is not set" \
+	"$(missing_symbols "$WORK/config" "$WORK/asked" "$WORK/more" | xargs)"
 same "each symbol is asked for once" "" \
 	"$(cat "$KDIR/base.config" "$KDIR/debug.config" | grep -o 'CONFIG_[A-Z0-9_]*' | sort | uniq -d | xargs)"
 for kind in $KINDS; do
