@@ -372,9 +372,10 @@ enum drm_pagemap_outcome {
  * @outcome: an enum drm_pagemap_outcome for each page of the range, in an
  *	array of the caller's, or NULL. With it the core looks once more at what
  *	mm did not give, and tells %DRM_PAGEMAP_SKIP_ABSENT, _PINNED and _BUSY
- *	apart, which otherwise are all %DRM_PAGEMAP_SKIP_UNKNOWN.
- *
- * The sum over @pages is less than the range if an error ended it early.
+ *	apart, which otherwise are all %DRM_PAGEMAP_SKIP_UNKNOWN. Where an error
+ *	ended the call early, pages that it did not get to have the value
+ *	%DRM_PAGEMAP_NUM_OUTCOMES, and the sum over @pages is less than the
+ *	range.
  */
 struct drm_pagemap_migrate_result {
 	unsigned long pages[DRM_PAGEMAP_NUM_OUTCOMES];

@@ -7,8 +7,7 @@
  * filled without gaps: entries that have no system page take no space, and
  * physically contiguous entries are linked in one call. So what is linked is
  * always [0, iova_linked), and undoing it takes one number. Otherwise each
- * folio is mapped by itself, and a bitmap tells which entries are: an address
- * of 0 is a valid one.
+ * folio is mapped by itself, and a bitmap tells which entries are.
  */
 #include "pagemap_inject.h"
 #include "pagemap_internal.h"
@@ -112,6 +111,12 @@ static int pagemap_map_entry(struct pagemap_batch *b, unsigned long i,
 
 		if (dma_mapping_error(b->dev, addr))
 			return -ENOMEM;
+		/* A valid address, but drivers take it for a hole. */
+		if (!addr) {
+			dma_unmap_phys(b->dev, addr, PAGE_SIZE << b->map_order,
+				       b->dir, 0);
+			return -ENOMEM;
+		}
 
 		__set_bit(i + j, b->mapped);
 		b->pages[i + j] = device_page + j;
@@ -200,8 +205,13 @@ int pagemap_dma_map(struct pagemap_batch *b, struct device *dev,
 
 	if (dma_iova_try_alloc(dev, &b->iova,
 			       page_to_phys(pagemap_other_page(b, first)),
-			       total))
-		return pagemap_map_iova(b) ? -ENOMEM : 0;
+			       total)) {
+		int err = pagemap_map_iova(b);
+
+		/* An IOMMU with larger pages than ours cannot link them. */
+		if (!err || err == -ENOMEM)
+			return err;
+	}
 
 	return pagemap_map_pages(b);
 }

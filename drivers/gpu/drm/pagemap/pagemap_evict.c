@@ -456,8 +456,9 @@ static unsigned long pagemap_devmem_live(struct drm_pagemap_devmem *devmem)
  * Ends the allocation's timeslice. An error of the driver's copy is logged once
  * for an allocation; its pages stay in VRAM.
  *
- * Context: sleeps and allocates. A dma_resv may be held; not the mmap lock,
- *	locks that a notifier takes, or folio locks.
+ * Context: sleeps and allocates. An mmap lock may be held for reading, and a
+ *	dma_resv, as for an allocation of VRAM; not locks that a notifier takes,
+ *	or folio locks.
  * Return: 0 when every page is gone and the allocation detached; -EBUSY when
  *	any is left, whatever the reason.
  */

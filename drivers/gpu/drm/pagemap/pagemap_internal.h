@@ -13,9 +13,10 @@
  *             that succeeded, for there is no way back
  *   finalize  mm replaces the migration entries, unlocks and puts
  *
- * Locks, outermost first: mmap_lock (not for eviction), dma_resv of the
- * driver's buffer object (not for CPU faults), folio locks. From collect to
- * finalize nothing may take any of the first two, or allocate VRAM.
+ * Locks, outermost first: mmap_lock (an eviction needs none, and only tries to
+ * get one, for its caller may have it), dma_resv of the driver's buffer object
+ * (not for CPU faults), folio locks. From collect to finalize nothing may take
+ * any of the first two, or allocate VRAM.
  */
 #ifndef _PAGEMAP_INTERNAL_H_
 #define _PAGEMAP_INTERNAL_H_
@@ -36,7 +37,8 @@
 #include "pagemap_report.h"
 
 #define PAGEMAP_PMD_ORDER	(PMD_SHIFT - PAGE_SHIFT)
-#define PAGEMAP_BATCH_PAGES	(PMD_SIZE / PAGE_SIZE)
+/* Of a PMD, at most: on powerpc its size is not known before the boot. */
+#define PAGEMAP_BATCH_PAGES	MAX_PTRS_PER_PTE
 
 /*
  * A batch lies within one aligned PMD, so it holds either one PMD-sized block
@@ -174,6 +176,7 @@ struct drm_pagemap_zdd *pagemap_folio_zdd(const struct folio *folio);
 struct drm_pagemap_zdd *pagemap_zdd_sweep(struct drm_pagemap *dpagemap,
 					  unsigned int sweep);
 unsigned int pagemap_zdd_sweep_begin(struct drm_pagemap *dpagemap);
+bool pagemap_page_known(struct page *page);
 void pagemap_zdd_exit(void);
 bool pagemap_folio_retired(const struct folio *folio);
 void pagemap_folio_retire(struct folio *folio);

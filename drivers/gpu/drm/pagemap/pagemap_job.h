@@ -39,6 +39,7 @@ struct pagemap_job {
 	struct dma_fence *cleared;
 	struct dma_fence *copied;
 	unsigned long to_move;		/* pages */
+	bool copying;			/* an operation was asked to copy */
 	u64 began;			/* ktime, ns */
 	int err;
 };
@@ -79,6 +80,7 @@ void pagemap_move_end(struct pagemap_move *m);
 int pagemap_move_chunk(struct pagemap_move *m, struct pagemap_chunk *chunk);
 int pagemap_move_drain(struct pagemap_move *m, int err);
 int pagemap_move_result(const struct pagemap_move *m, int err);
+void pagemap_note_none(struct pagemap_move *m, unsigned long end);
 void pagemap_note(struct pagemap_move *m, unsigned long addr,
 		  unsigned long npages, enum drm_pagemap_outcome outcome);
 

@@ -32,6 +32,14 @@ void pagemap_note(struct pagemap_move *m, unsigned long addr,
 		m->has_must_have = true;
 }
 
+/* Nothing has been tried yet. */
+void pagemap_note_none(struct pagemap_move *m, unsigned long end)
+{
+	if (m->result->outcome)
+		memset(m->result->outcome, DRM_PAGEMAP_NUM_OUTCOMES,
+		       (end - m->start) >> PAGE_SHIFT);
+}
+
 /**
  * pagemap_move_begin() - get what a call needs for its batches
  * @m: with the caller's part filled in
@@ -169,6 +177,7 @@ int pagemap_move_chunk(struct pagemap_move *m, struct pagemap_chunk *chunk)
 		if (!pagemap_move_goes_on(m, err))
 			return err;
 
+		err = 0;
 		if (m->vma->vm_flags & VM_MERGEABLE)
 			err = pagemap_move_between_ksm(m, chunk, addr, next);
 		else
@@ -222,6 +231,7 @@ static int pagemap_move_to_devmem(struct pagemap_move *m,
 
 	err = pagemap_check_range(m->mm, m->start, end, &m->vma);
 	if (!err) {
+		pagemap_note_none(m, end);
 		pagemap_move_begin(m, devmem->ops->copy_to_devmem_async);
 		err = pagemap_move_chunk(m, &chunk);
 		err = pagemap_move_drain(m, err);

@@ -276,6 +276,7 @@ int drm_pagemap_populate_range(struct drm_pagemap *dpagemap,
 	p->end = end;
 	p->max = PMD_SIZE;
 
+	pagemap_note_none(&p->move, end);
 	pagemap_move_begin(&p->move, true);
 	err = pagemap_populate_rounds(p);
 	pagemap_move_end(&p->move);

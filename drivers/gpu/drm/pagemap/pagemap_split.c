@@ -53,7 +53,8 @@ static bool pagemap_split_at(struct mm_struct *mm, unsigned long addr,
 		return false;
 
 	page = migrate_pfn_to_page(src);
-	if (page)
+	/* The owner may be the address of another one by now. */
+	if (page && pagemap_page_known(page))
 		pagemap_count(pagemap_folio_zdd(page_folio(page))->dpagemap,
 			      PAGEMAP_STAT_BLOCK_SPLIT, 1);
 	migrate_vma_finalize(&migrate);

@@ -240,6 +240,7 @@ void pagemap_job_begin(struct pagemap_move *m, struct pagemap_job *job,
 	job->cleared = NULL;
 	job->copied = NULL;
 	job->to_move = 0;
+	job->copying = false;
 	job->began = ktime_get_ns();
 
 	pagemap_report_begin(m->dpagemap, PAGEMAP_TO_DEVMEM, start,
@@ -253,14 +254,25 @@ void pagemap_job_begin(struct pagemap_move *m, struct pagemap_job *job,
 		return;
 
 	job->err = pagemap_get_device_pages(job);
-	if (!job->err)
-		pagemap_copy_to_devmem(job);
+	if (job->err)
+		return;
+
+	job->copying = true;
+	pagemap_copy_to_devmem(job);
+}
+
+static enum drm_pagemap_outcome pagemap_job_failure(const struct pagemap_job *job)
+{
+	if (!job->copying)
+		return DRM_PAGEMAP_SKIP_NO_VRAM;
+
+	return job->err == -ENOMEM ? DRM_PAGEMAP_SKIP_DMA :
+				     DRM_PAGEMAP_SKIP_COPY;
 }
 
 static void pagemap_job_failed(struct pagemap_move *m, struct pagemap_job *job)
 {
-	enum drm_pagemap_outcome outcome = job->err == -ENOMEM ?
-		DRM_PAGEMAP_SKIP_DMA : DRM_PAGEMAP_SKIP_COPY;
+	enum drm_pagemap_outcome outcome = pagemap_job_failure(job);
 	struct pagemap_batch *b = job->batch;
 	unsigned long i;
 

@@ -98,8 +98,11 @@ static void pagemap_vram_evict(void *data)
 	struct drm_pagemap *dpagemap = data;
 	int err;
 
-	err = drm_pagemap_evict_all(dpagemap, PAGEMAP_UNBIND_TIMEOUT_MS,
-				    &result);
+	/* As long as it gets anywhere: what is left is waited for without end. */
+	do {
+		err = drm_pagemap_evict_all(dpagemap, PAGEMAP_UNBIND_TIMEOUT_MS,
+					    &result);
+	} while (err && result.left && result.evicted + result.lost);
 	if (err)
 		drm_warn(dpagemap->drm, "%lu pages left in VRAM, %lu lost: %pe\n",
 			 result.left, result.lost, ERR_PTR(err));

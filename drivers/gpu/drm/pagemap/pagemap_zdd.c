@@ -221,6 +221,12 @@ static void pagemap_folio_split(struct folio *orig, struct folio *new)
 	kref_get(&pagemap_folio_zdd(orig)->refcount);
 }
 
+/* Is it a page of a drm_pagemap, as far as its operations tell? */
+bool pagemap_page_known(struct page *page)
+{
+	return page_pgmap(page)->ops->folio_free == pagemap_folio_free;
+}
+
 static const struct dev_pagemap_ops pagemap_dev_ops = {
 	.folio_free = pagemap_folio_free,
 	.migrate_to_ram = pagemap_migrate_to_ram,

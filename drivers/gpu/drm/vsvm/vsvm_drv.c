@@ -298,12 +298,16 @@ void vsvm_remove(struct device *dev)
 
 	drm_dev_unplug(&vdev->drm);
 	vsvm_vm_close_all(vdev);
-	if (vsvm_has_additions(vdev))
-		vsvm_additions_evict_all(vdev);
-	while (vsvm_vram_evict_all(vdev, VSVM_REMOVE_TRIES) ||
-	       atomic64_read(&vdev->svm_bytes))
+	for (;;) {
+		/* It alone gives up what a dead engine cannot read. */
+		if (vsvm_has_additions(vdev))
+			vsvm_additions_evict_all(vdev);
+		if (!vsvm_vram_evict_all(vdev, VSVM_REMOVE_TRIES) &&
+		    !atomic64_read(&vdev->svm_bytes))
+			break;
 		drm_warn(&vdev->drm, "%lld bytes of VRAM still in use\n",
 			 atomic64_read(&vdev->svm_bytes));
+	}
 }
 
 static int vsvm_platform_probe(struct platform_device *pdev)

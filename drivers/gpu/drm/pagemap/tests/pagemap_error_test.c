@@ -75,12 +75,31 @@ static void bad_pfn_test(struct kunit *test)
 
 	mock->bad_pfn = true;
 	chunk = pagemap_mock_chunk(test, mock, c->size);
-	kunit_warning_suppress(test)
-		KUNIT_EXPECT_EQ(test, -EINVAL,
-				pagemap_mock_migrate(test, chunk, addr,
-						     addr + c->size, 0));
+	KUNIT_EXPECT_EQ(test, -EINVAL, pagemap_mock_migrate(test, chunk, addr,
+							    addr + c->size, 0));
 	KUNIT_EXPECT_TRUE(test, chunk->released);
 	pagemap_mock_check(test, addr, c->size, SEED);
+}
+
+/* A page that has been given away is not free to be given again. */
+static void page_in_use_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	const struct size_case *c = test->param_value;
+	struct pagemap_mock_chunk *first, *second;
+	unsigned long a = filled(test, c), b = filled(test, c);
+
+	first = pagemap_mock_chunk(test, mock, c->size);
+	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, first, a,
+						      a + c->size, 0));
+	second = pagemap_mock_chunk(test, mock, c->size);
+	second->first = first->first;
+	KUNIT_EXPECT_EQ(test, -EINVAL, pagemap_mock_migrate(test, second, b,
+							    b + c->size, 0));
+	KUNIT_EXPECT_TRUE(test, second->released);
+	KUNIT_EXPECT_FALSE(test, first->released);
+	pagemap_mock_check(test, a, c->size, SEED);
+	pagemap_mock_check(test, b, c->size, SEED);
 }
 
 /* The access fails; the content is still there when the device works again. */
@@ -210,6 +229,7 @@ static struct kunit_case error_cases[] = {
 	KUNIT_CASE_PARAM(copy_to_devmem_fails_test, size_gen_params),
 	KUNIT_CASE_PARAM(populate_fails_test, size_gen_params),
 	KUNIT_CASE_PARAM(bad_pfn_test, size_gen_params),
+	KUNIT_CASE_PARAM(page_in_use_test, size_gen_params),
 	KUNIT_CASE_PARAM(fault_copy_fails_test, size_gen_params),
 	KUNIT_CASE_PARAM(evict_copy_fails_test, size_gen_params),
 	KUNIT_CASE_PARAM(bad_range_test, range_gen_params),

@@ -5,6 +5,7 @@
 #include <linux/mman.h>
 #include <linux/uaccess.h>
 
+#include "pagemap_inject.h"
 #include "pagemap_mock.h"
 
 #define SEED	31
@@ -237,6 +238,81 @@ static void pinned_in_thp_test(struct kunit *test)
 	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
 }
 
+/* A batch that loses its race keeps those behind it from nothing. */
+static void goes_on_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	unsigned long addr = pagemap_mock_mmap(test, 4 * PMD_SIZE, true);
+	unsigned long npages = PMD_SIZE / PAGE_SIZE;
+	struct drm_pagemap_migrate_result result = {};
+	struct pagemap_mock_chunk *chunk;
+
+	pagemap_mock_fill(test, addr, 4 * PMD_SIZE, SEED);
+	chunk = pagemap_mock_chunk(test, mock, 4 * PMD_SIZE);
+	pagemap_inject_nth(PAGEMAP_INJECT_COMMIT, 1);
+	KUNIT_EXPECT_EQ(test, 0, range(chunk, addr, 4 * PMD_SIZE,
+				       DRM_PAGEMAP_MUST_HAVE, addr + PMD_SIZE,
+				       &result));
+	pagemap_inject_clear();
+	KUNIT_EXPECT_EQ(test, result.pages[DRM_PAGEMAP_SKIP_RACED], npages);
+	KUNIT_EXPECT_EQ(test, result.pages[DRM_PAGEMAP_MOVED], 3 * npages);
+	pagemap_mock_check(test, addr, 4 * PMD_SIZE, SEED);
+}
+
+/* Where KSM may merge pages, a look comes before the collect. */
+static void mergeable_test(struct kunit *test)
+{
+	struct drm_pagemap_migrate_result *result =
+		result_of(test, PMD_SIZE / PAGE_SIZE);
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	unsigned long addr = pagemap_mock_mmap(test, PMD_SIZE, true);
+	struct pagemap_mock_chunk *chunk;
+
+	pagemap_mock_fill(test, addr, PMD_SIZE, SEED);
+	mmap_write_lock(current->mm);
+	vm_flags_set(vma_lookup(current->mm, addr), VM_MERGEABLE);
+	mmap_write_unlock(current->mm);
+
+	chunk = pagemap_mock_chunk(test, mock, PMD_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, pagemap_mock_migrate(test, chunk, addr,
+						      addr + PMD_SIZE, 0));
+	KUNIT_EXPECT_EQ(test, mock->to_devmem, PMD_SIZE);
+	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
+	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PMD_SIZE,
+					  DRM_PAGEMAP_BEST_EFFORT, result));
+	check_sums(test, result, PMD_SIZE / PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_MOVED],
+			PMD_SIZE / PAGE_SIZE);
+	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
+}
+
+/* What an error left untried is told from what was. */
+static void untried_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	unsigned long addr = pagemap_mock_mmap(test, 4 * PMD_SIZE, true);
+	unsigned long npages = PMD_SIZE / PAGE_SIZE;
+	struct drm_pagemap_migrate_result *result = result_of(test, 4 * npages);
+	struct pagemap_mock_chunk *chunk;
+
+	memset(result->outcome, DRM_PAGEMAP_SKIP_UNKNOWN, 4 * npages);
+	pagemap_mock_fill(test, addr, 4 * PMD_SIZE, SEED);
+	chunk = pagemap_mock_chunk(test, mock, 4 * PMD_SIZE);
+	pagemap_inject_nth(PAGEMAP_INJECT_COPY, 2);
+	KUNIT_EXPECT_EQ(test, -EIO, range(chunk, addr, 4 * PMD_SIZE,
+					  DRM_PAGEMAP_BEST_EFFORT, 0, result));
+	pagemap_inject_clear();
+	for (unsigned long i = 0; i < 4 * npages; i++)
+		KUNIT_ASSERT_EQ_MSG(test, (int)result->outcome[i],
+				    i < npages ? (int)DRM_PAGEMAP_MOVED :
+				    i < 2 * npages ? (int)DRM_PAGEMAP_SKIP_COPY :
+				    (int)DRM_PAGEMAP_NUM_OUTCOMES, "page %lu", i);
+	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_MOVED], npages);
+	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_COPY], npages);
+	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_UNKNOWN], 0ul);
+	pagemap_mock_check(test, addr, 4 * PMD_SIZE, SEED);
+}
+
 struct populate_case {
 	const char *name;
 	unsigned long start, end;	/* pages of the range */
@@ -411,6 +487,9 @@ static struct kunit_case range_cases[] = {
 	KUNIT_CASE(all_or_nothing_test),
 	KUNIT_CASE_PARAM(must_have_test, must_gen_params),
 	KUNIT_CASE(pinned_in_thp_test),
+	KUNIT_CASE(goes_on_test),
+	KUNIT_CASE(mergeable_test),
+	KUNIT_CASE(untried_test),
 	KUNIT_CASE_PARAM(populate_test, populate_gen_params),
 	KUNIT_CASE(populate_ring_test),
 	KUNIT_CASE(populate_small_test),
