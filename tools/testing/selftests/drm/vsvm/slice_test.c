@@ -175,12 +175,12 @@ TEST_F_TIMEOUT(slice, eviction_ends_it, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
-static volatile long alarm_at;
+static long alarm_at;
 
 static void on_alarm(int sig)
 {
 	(void)sig;
-	alarm_at = now_ms();
+	__atomic_store_n(&alarm_at, now_ms(), __ATOMIC_RELAXED);
 }
 
 /* A signal's handler runs while its thread waits. */
@@ -188,14 +188,15 @@ TEST_F_TIMEOUT(slice, signal, SECONDS)
 {
 	struct itimerval soon = { .it_value.tv_usec = 50000 };
 	struct sigaction action = { .sa_handler = on_alarm };
-	long start = now_ms();
+	long start = now_ms(), at;
 
-	alarm_at = 0;
+	__atomic_store_n(&alarm_at, 0, __ATOMIC_RELAXED);
 	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
 	ASSERT_EQ(0, setitimer(ITIMER_REAL, &soon, NULL));
 	__atomic_load_n(self->b.p, __ATOMIC_RELAXED);
-	EXPECT_NE(0, alarm_at);
-	EXPECT_GT(EARLY, alarm_at - start);
+	at = __atomic_load_n(&alarm_at, __ATOMIC_RELAXED);
+	EXPECT_NE(0, at);
+	EXPECT_GT(EARLY, at - start);
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
