@@ -146,8 +146,9 @@ check_exports()
 	local list=() missing
 	mapfile -t list < <(nm -u "$OBJ/${CORE%.ko}.o" 2>/dev/null | awk '{ print $2 }' | sort -u)
 	[ "${#list[@]}" -gt 10 ] || { echo "the core was not compiled"; return 1; }
-	# The compiler's and the tracer's own have no such line.
-	missing=$(printf '%s\n' "${list[@]}" | grep -vE '^(__x86_|__fentry__$|__SCT__|__stack_chk_)' | comm -23 - <(
+	# The compiler's, the tracer's and the module's own have no such line, nor what
+	# a macro exports (dev_err() and the like).
+	missing=$(printf '%s\n' "${list[@]}" | grep -vE '^(__x86_|__fentry__$|__SCT__|__stack_chk_|__this_module$|_dev_[a-z]+$)' | comm -23 - <(
 		cd "$TREE/src" && grep -rhoE --include='*.[chS]' 'EXPORT_(PER_CPU_|TRACEPOINT_)?SYMBOL[A-Z_]*\([A-Za-z0-9_]+' \
 			arch/x86 block drivers/base drivers/dma-buf drivers/gpu/drm/*.c drivers/iommu drivers/pci fs \
 			include init kernel lib mm security virt |
