@@ -94,7 +94,7 @@ static void pagemap_evict_list_block(struct pagemap_batch *b, unsigned long pfn)
 	unsigned long i;
 
 	b->order = PAGEMAP_PMD_ORDER;
-	b->npages = PAGEMAP_BATCH_PAGES;
+	b->npages = 1UL << PAGEMAP_PMD_ORDER;
 	for (i = 0; i < b->npages; i++)
 		b->src[i] = pfn + i;
 }

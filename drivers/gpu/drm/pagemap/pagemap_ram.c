@@ -71,7 +71,7 @@ static struct folio *pagemap_ram_make_block(int nid)
 		nid = numa_mem_id();
 
 #ifdef CONFIG_CONTIG_ALLOC
-	page = alloc_contig_frozen_pages(PAGEMAP_BATCH_PAGES,
+	page = alloc_contig_frozen_pages(1UL << PAGEMAP_PMD_ORDER,
 					 GFP_KERNEL | __GFP_COMP | __GFP_NOWARN,
 					 nid, NULL);
 #endif
