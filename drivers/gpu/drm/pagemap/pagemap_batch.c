@@ -99,6 +99,13 @@ void pagemap_batch_put(struct drm_pagemap *dpagemap, enum pagemap_pool pool,
 	mempool_free(b, dpagemap->priv->pool[pool]);
 }
 
+/* No page of the batch takes part in a copy, for the time being. */
+void pagemap_batch_select_none(struct pagemap_batch *b)
+{
+	memset(b->pages, 0, b->npages * sizeof(*b->pages));
+	memset(b->addr, 0, b->npages * sizeof(*b->addr));
+}
+
 /*
  * Take over @src as mm has filled it in; there are no destinations yet. The
  * block, if it is one in VRAM, is guarded until pagemap_block_unguard().
@@ -111,8 +118,7 @@ void pagemap_batch_collected(struct pagemap_batch *b, unsigned long npages)
 	b->demoted = false;
 	memset(&b->iova, 0, sizeof(b->iova));
 	bitmap_zero(b->mapped, npages);
-	memset(b->pages, 0, npages * sizeof(*b->pages));
-	memset(b->addr, 0, npages * sizeof(*b->addr));
+	pagemap_batch_select_none(b);
 	pagemap_block_guard(b);
 }
 EXPORT_SYMBOL_IF_KUNIT(pagemap_batch_collected);

@@ -129,7 +129,7 @@ static struct dma_fence *pagemap_clear_holes(struct pagemap_job *job)
 	if (!devmem->ops->clear_devmem || devmem->zeroed)
 		return NULL;
 
-	pagemap_job_select_none(job);
+	pagemap_batch_select_none(b);
 	pagemap_batch_for_each(b, i) {
 		if (!pagemap_is_hole(job, i))
 			continue;
@@ -209,7 +209,7 @@ static int pagemap_copy_from_device(struct pagemap_job *job,
 	unsigned long i;
 	int err;
 
-	pagemap_job_select_none(job);
+	pagemap_batch_select_none(b);
 	pagemap_batch_for_each(b, i)
 		if (pagemap_same_origin(pagemap_origin(job, i), origin))
 			b->pages[i] = pull ? migrate_pfn_to_page(b->dst[i]) :
@@ -267,7 +267,7 @@ static struct dma_fence *pagemap_copy_from_system(struct pagemap_job *job)
 	unsigned long i;
 	int err;
 
-	pagemap_job_select_none(job);
+	pagemap_batch_select_none(b);
 	pagemap_batch_for_each(b, i) {
 		if (!b->dst[i] || pagemap_origin(job, i) ||
 		    (!holes && pagemap_is_hole(job, i)))

@@ -192,6 +192,7 @@ void pagemap_batch_put(struct drm_pagemap *dpagemap, enum pagemap_pool pool,
 		       struct pagemap_batch *b);
 struct pagemap_batch *pagemap_large_batch_init(struct pagemap_large_batch *large);
 struct pagemap_batch *pagemap_small_batch_init(struct pagemap_small_batch *small);
+void pagemap_batch_select_none(struct pagemap_batch *b);
 void pagemap_batch_collected(struct pagemap_batch *b, unsigned long npages);
 struct page *pagemap_batch_src_page(const struct pagemap_batch *b,
 				    unsigned long i);

@@ -66,7 +66,6 @@ void pagemap_job_begin(struct pagemap_move *m, struct pagemap_job *job,
 		       struct pagemap_chunk *chunk, unsigned long start,
 		       unsigned long end);
 int pagemap_job_end(struct pagemap_move *m, struct pagemap_job *job);
-void pagemap_job_select_none(struct pagemap_job *job);
 
 /* pagemap_copy.c */
 bool pagemap_copy_reaches(const struct drm_pagemap_devmem *devmem,

@@ -84,9 +84,7 @@ static int pagemap_lost_copy_pages(struct pagemap_evict *e, bool block)
 	struct pagemap_batch *b = e->batch;
 	unsigned long i;
 
-	memset(b->pages, 0, b->npages * sizeof(*b->pages));
-	memset(b->addr, 0, b->npages * sizeof(*b->addr));
-
+	pagemap_batch_select_none(b);
 	for (i = 0; i < b->npages; i++) {
 		int err = b->dst[i] ? pagemap_lost_copy_page(e, i) : 0;
 

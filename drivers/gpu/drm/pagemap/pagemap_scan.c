@@ -31,6 +31,33 @@ static int pagemap_scan(struct pagemap_move *m, unsigned long start,
 	return hmm_range_fault(&range);
 }
 
+/* Sets the bits of the pages that @wanted says so of; NULL: there is none. */
+static int pagemap_scan_for(struct pagemap_move *m, unsigned long start,
+			    unsigned long end, unsigned long *bits,
+			    bool (*wanted)(const struct pagemap_move *m,
+					   struct page *page))
+{
+	unsigned long npages = (end - start) >> PAGE_SHIFT;
+	unsigned long *pfns = m->job[0].batch->dst;
+	int err = pagemap_scan(m, start, end, pfns);
+
+	if (err)
+		return err;
+
+	for (unsigned long i = 0; i < npages; i++)
+		__assign_bit(i, bits, wanted(m, pfns[i] & HMM_PFN_VALID ?
+					     hmm_pfn_to_page(pfns[i]) : NULL));
+
+	return 0;
+}
+
+static bool pagemap_page_missing(const struct pagemap_move *m,
+				 struct page *page)
+{
+	return !page || !is_device_private_page(page) ||
+	       page_pgmap(page) != m->dpagemap->pagemap;
+}
+
 /**
  * pagemap_scan_missing() - find the pages that are not in the pagemap
  * @m: the call, with a batch for room
@@ -44,23 +71,7 @@ static int pagemap_scan(struct pagemap_move *m, unsigned long start,
 int pagemap_scan_missing(struct pagemap_move *m, unsigned long start,
 			 unsigned long end, unsigned long *missing)
 {
-	unsigned long npages = (end - start) >> PAGE_SHIFT;
-	unsigned long *pfns = m->job[0].batch->dst;
-	int err = pagemap_scan(m, start, end, pfns);
-
-	if (err)
-		return err;
-
-	for (unsigned long i = 0; i < npages; i++) {
-		struct page *page = pfns[i] & HMM_PFN_VALID ?
-				    hmm_pfn_to_page(pfns[i]) : NULL;
-
-		__assign_bit(i, missing, !page ||
-			     !is_device_private_page(page) ||
-			     page_pgmap(page) != m->dpagemap->pagemap);
-	}
-
-	return 0;
+	return pagemap_scan_for(m, start, end, missing, pagemap_page_missing);
 }
 
 /* The page may be anybody's by now; it is asked nothing that could hurt. */
@@ -82,6 +93,11 @@ static bool pagemap_folio_ksm(struct folio *folio)
 	return folio_test_ksm(folio);
 }
 
+static bool pagemap_page_ksm(const struct pagemap_move *m, struct page *page)
+{
+	return page && pagemap_page_is(page, pagemap_folio_ksm);
+}
+
 /**
  * pagemap_scan_ksm() - find the pages that KSM has merged
  * @m: the call, drained
@@ -100,22 +116,15 @@ static bool pagemap_folio_ksm(struct folio *folio)
 int pagemap_scan_ksm(struct pagemap_move *m, unsigned long start,
 		     unsigned long end, unsigned long *ksm)
 {
-	unsigned long npages = (end - start) >> PAGE_SHIFT;
-	unsigned long *pfns = m->job[0].batch->dst;
-	int err = pagemap_scan(m, start, end, pfns);
+	unsigned long i, npages = (end - start) >> PAGE_SHIFT;
+	int err = pagemap_scan_for(m, start, end, ksm, pagemap_page_ksm);
 
 	if (err)
 		return err;
 
-	bitmap_zero(ksm, npages);
-	for (unsigned long i = 0; i < npages; i++) {
-		if (!(pfns[i] & HMM_PFN_VALID) ||
-		    !pagemap_page_is(hmm_pfn_to_page(pfns[i]), pagemap_folio_ksm))
-			continue;
-		__set_bit(i, ksm);
+	for_each_set_bit(i, ksm, npages)
 		pagemap_note(m, start + (i << PAGE_SHIFT), 1,
 			     DRM_PAGEMAP_SKIP_KSM);
-	}
 
 	return 0;
 }

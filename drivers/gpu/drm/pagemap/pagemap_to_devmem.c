@@ -26,15 +26,6 @@ static unsigned long pagemap_job_addr(const struct pagemap_job *job,
 	return job->migrate.start + (i << PAGE_SHIFT);
 }
 
-/* No page of the batch takes part in a copy, for the time being. */
-void pagemap_job_select_none(struct pagemap_job *job)
-{
-	struct pagemap_batch *b = job->batch;
-
-	memset(b->pages, 0, b->npages * sizeof(*b->pages));
-	memset(b->addr, 0, b->npages * sizeof(*b->addr));
-}
-
 static struct pagemap_source pagemap_source(const struct pagemap_job *job,
 					    struct vm_area_struct *vma,
 					    unsigned long src)
