@@ -23,7 +23,7 @@
 #endif
 
 #define VSVM_HW_MAGIC		0x4d565356u	/* "VSVM" */
-#define VSVM_HW_VERSION		1
+#define VSVM_HW_VERSION		2
 
 #define VSVM_HW_PAGE_SHIFT	12
 #define VSVM_HW_PAGE_SIZE	0x1000ull
@@ -35,13 +35,13 @@
 #define VSVM_HW_COPY_TO_VRAM	1
 #define VSVM_HW_COPY_FROM_VRAM	2
 #define VSVM_HW_QUEUE0		3
-#define VSVM_HW_NUM_QUEUES	64
+#define VSVM_HW_NUM_QUEUES	256
 #define VSVM_HW_NUM_ENGINES	(VSVM_HW_QUEUE0 + VSVM_HW_NUM_QUEUES)
 
 /* Ring sizes in commands, powers of two. */
 #define VSVM_HW_COPY_RING	2048
 #define VSVM_HW_QUEUE_RING	64
-#define VSVM_HW_FAULT_RING	256
+#define VSVM_HW_FAULT_RING	256	/* at most: see vsvm_hw_fifo.size */
 
 /* Interrupt vectors. They coalesce: look at the tails, never count. */
 enum vsvm_hw_vector {
@@ -75,8 +75,9 @@ enum vsvm_hw_op {
 	VSVM_HW_FILL = 2,		/* u64 dst[i] = arg + i * src; len % 8 == 0 */
 
 	/* Paging channel only. */
-	VSVM_HW_SET_ROOT = 16,		/* queue arg: root table at VRAM dst, or none if ~0 */
-	VSVM_HW_TLB_INVALIDATE = 17,	/* queue arg: virtual [dst, dst + len) */
+	/* These two are for queues [arg, arg + src), or queue arg if src is 0. */
+	VSVM_HW_SET_ROOT = 16,		/* root table at VRAM dst, or none if ~0 */
+	VSVM_HW_TLB_INVALIDATE = 17,	/* virtual [dst, dst + len) */
 	VSVM_HW_MARK = 18,		/* VRAM [dst, dst + len) in use if arg, else free */
 
 	/* Compute queues: virtual addresses, len in elements. */
@@ -87,6 +88,7 @@ enum vsvm_hw_op {
 	VSVM_HW_K_HISTOGRAM = 36,	/* u64 dst[256] = counts of the bytes src[0..len) */
 	VSVM_HW_K_SUM = 37,		/* u64 dst[0] = sum of the bytes src[0..len) */
 	VSVM_HW_K_CHASE = 38,		/* walk a list, see below */
+	VSVM_HW_K_ATOMIC_ADD = 39,	/* len times: u64 dst[0] += arg, atomically */
 };
 
 /*
@@ -141,6 +143,7 @@ struct vsvm_hw_ring {
 /* Kinds of access in a fault record. */
 #define VSVM_HW_READ		0
 #define VSVM_HW_WRITE		1
+#define VSVM_HW_ATOMIC		2	/* read, change and write in one */
 
 struct vsvm_hw_fault {
 	__u64 address;
@@ -156,7 +159,8 @@ struct vsvm_hw_fifo {
 	__u32 head;
 	__u32 tail;
 	__u32 overflow;		/* records dropped; a replay raises them again */
-	__u32 pad[13];
+	__u32 size;		/* places, 1 to VSVM_HW_FAULT_RING */
+	__u32 pad[12];
 };
 
 #define VSVM_HW_NUM_CMDS \
@@ -188,6 +192,7 @@ struct vsvm_hw_shared {
 #define VSVM_PTE_LARGE		0x4ull
 #define VSVM_PTE_APERTURE_SHIFT	3		/* enum vsvm_hw_aperture, leaves */
 #define VSVM_PTE_APERTURE_MASK	(3ull << VSVM_PTE_APERTURE_SHIFT)
+#define VSVM_PTE_ATOMIC		0x20ull		/* leaves; needs WRITE as well */
 #define VSVM_PTE_ADDR_MASK	0x000ffffffffff000ull
 #define VSVM_PTE_PEER_SHIFT	56		/* which peer, aperture PEER */
 
