@@ -8,7 +8,9 @@
  * address space that does not exist, or belongs to another open file, gives
  * -ENOENT; one that mirrors another process, as after fork(), gives -EPERM; a
  * failed call leaves everything as it was. Addresses are those of the calling
- * process; one that no process can have gives -EINVAL.
+ * process; one that no process can have gives -EINVAL, except where buffer
+ * objects are bound, which is from DRM_VSVM_BIND_START on. Layouts are the same
+ * for programs of 32 and 64 bits.
  */
 #ifndef _UAPI_VSVM_DRM_H_
 #define _UAPI_VSVM_DRM_H_
@@ -25,6 +27,11 @@ extern "C" {
 #define DRM_VSVM_EXEC		0x03
 #define DRM_VSVM_PREFETCH	0x04
 #define DRM_VSVM_RESIDENCY	0x05
+#define DRM_VSVM_GEM_CREATE	0x06
+#define DRM_VSVM_GEM_MMAP	0x07
+#define DRM_VSVM_VM_BIND	0x08
+#define DRM_VSVM_MADVISE	0x09
+#define DRM_VSVM_EXCLUSIVE	0x0a
 
 /* Parameters of DRM_IOCTL_VSVM_QUERY and the structures that they return. */
 #define DRM_VSVM_QUERY_DEVICE	0	/* struct drm_vsvm_device_info */
@@ -50,7 +57,7 @@ struct drm_vsvm_query {
  * @vram_size: bytes of VRAM
  * @vram_used: bytes of it that are allocated now
  * @va_bits: width of a GPU virtual address
- * @num_peers: devices that this one has a link to
+ * @num_peers: other devices that this one has a link to now
  * @large_page: size of a large GPU page in bytes
  * @device_id: number of this device among those of the driver
  */
@@ -79,6 +86,12 @@ struct drm_vsvm_device_info {
  * @tlb_flushes: TLB invalidations sent to the GPU
  * @jobs: jobs completed
  * @jobs_failed: of those, that ended with an error
+ * @fifo_overflows: fault records that found no room
+ * @link_bytes: bytes copied to VRAM of this device from that of another one
+ * @exclusive_pages: pages taken from the CPU for atomic operations
+ * @copies_4k: copies to or from VRAM, by a copy engine, of less than 64 KiB
+ * @copies_64k: of less than 2 MiB
+ * @copies_2m: of 2 MiB and more
  */
 struct drm_vsvm_stats {
 	__u64 gpu_faults;
@@ -95,6 +108,12 @@ struct drm_vsvm_stats {
 	__u64 tlb_flushes;
 	__u64 jobs;
 	__u64 jobs_failed;
+	__u64 fifo_overflows;
+	__u64 link_bytes;
+	__u64 exclusive_pages;
+	__u64 copies_4k;
+	__u64 copies_64k;
+	__u64 copies_2m;
 };
 
 /**
@@ -139,13 +158,19 @@ struct drm_vsvm_vm_destroy {
  * u64 at offset arg of each node.
  */
 #define DRM_VSVM_OP_CHASE	6
+/*
+ * count times, one after the other: add arg to the u64 at dst, in one step as
+ * seen by everybody else, CPUs included. Where the memory must be for that is
+ * said by DRM_VSVM_MADVISE_ATOMIC.
+ */
+#define DRM_VSVM_OP_ATOMIC_ADD	7
 
 /**
  * struct drm_vsvm_kernel - one kernel of a job
  * @op: one of DRM_VSVM_OP_*
  * @pad: must be 0
  * @dst: virtual address of the result
- * @src: virtual address of the input; must be 0 for FILL
+ * @src: virtual address of the input; must be 0 for FILL and ATOMIC_ADD
  * @count: elements
  * @arg: see @op
  *
@@ -177,6 +202,9 @@ struct drm_vsvm_sync {
 
 #define DRM_VSVM_EXEC_WAIT	(1 << 0)	/* return when the job is done */
 
+/* Queues of an address space, which work side by side. */
+#define DRM_VSVM_NUM_QUEUES	4
+
 /* Bounds of a job. */
 #define DRM_VSVM_MAX_KERNELS	32
 #define DRM_VSVM_MAX_SYNCS	64
@@ -189,16 +217,18 @@ struct drm_vsvm_sync {
  * @num_syncs: 0 to DRM_VSVM_MAX_SYNCS
  * @kernels: user pointer to struct drm_vsvm_kernel[@num_kernels]
  * @syncs: user pointer to struct drm_vsvm_sync[@num_syncs]
- * @fault_addr: out, with WAIT: the address that failed, if -EFAULT
+ * @fault_addr: out, with WAIT: the address that failed, if -EFAULT or -EACCES
  * @failed_kernel: out, with WAIT: index of the kernel that failed
- * @pad: must be 0
+ * @queue: 0 to DRM_VSVM_NUM_QUEUES - 1. Jobs of one queue run in their order,
+ *	those of different queues side by side
  *
  * A job that reads memory without permission, or memory that is not there,
  * ends with -EFAULT: returned with WAIT, else in the out-fences. The kernels
- * before the one that failed have run.
+ * before the one that failed have run. A job whose atomic operation is on memory
+ * that cannot be where it has to be ends with -EACCES.
  *
- * Errors: -EINVAL, -ENOENT (VM or syncobj), -EPERM, -EFAULT, -ENOMEM, -ENODEV, -ETIME
- * (the job hung and was cancelled), -ECANCELED (device unbound or VM
+ * Errors: -EINVAL, -ENOENT (VM or syncobj), -EPERM, -EFAULT, -EACCES, -ENOMEM,
+ * -ENOSPC (no VRAM for what must be there), -ENODEV, -ETIME (the job hung and was cancelled), -ECANCELED (device unbound or VM
  * destroyed), -EIO (engine error), -EINTR or -ERESTARTSYS while waiting: the job goes on.
  */
 struct drm_vsvm_exec {
@@ -210,11 +240,16 @@ struct drm_vsvm_exec {
 	__u64 syncs;
 	__u64 fault_addr;
 	__u32 failed_kernel;
-	__u32 pad;
+	__u32 queue;
 };
 
 #define DRM_VSVM_LOC_SYSTEM	0
 #define DRM_VSVM_LOC_DEVICE	1	/* VRAM of this device */
+/* VRAM of device number n: this one, or one that it has a link to. */
+#define DRM_VSVM_LOC_DEVICE_ID(n)	(0x100 + (n))
+
+/* Do not wait; the syncobj is signalled when the memory has moved. */
+#define DRM_VSVM_PREFETCH_ASYNC	(1 << 0)
 
 /**
  * struct drm_vsvm_prefetch - move memory
@@ -222,19 +257,20 @@ struct drm_vsvm_exec {
  * @location: one of DRM_VSVM_LOC_*
  * @start: first address, a multiple of the page size
  * @length: bytes, a multiple of the page size, not 0
- * @flags: must be 0
- * @pad: must be 0
+ * @flags: DRM_VSVM_PREFETCH_ASYNC or 0
+ * @syncobj: with ASYNC: handle of a binary syncobj; else must be 0
  * @moved: out: pages that are at @location now and were not before, or had no
  *	page before
  * @skipped: out: pages that are not at @location now
  *
- * Returns when the memory has moved. Pages that cannot move stay and are
- * counted as skipped: that is not an error.
+ * Returns when the memory has moved; with ASYNC at once, with 0 in @moved and
+ * @skipped. Pages that cannot move stay and are counted as skipped: that is not
+ * an error. An error that shows only later is that of the syncobj's fence.
  *
  * Errors: -EINVAL (range unaligned, empty, wrapping or beyond the address
- * space), -ENOENT (VM), -EPERM,
- * -EFAULT (part of the range is not mapped; nothing has moved), -ENODEV,
- * -ENOMEM, -EINTR.
+ * space), -ENOENT (VM, syncobj), -EPERM, -ENXIO (no link to that device, or no
+ * such device), -EFAULT (part of the range is not mapped; nothing has moved),
+ * -ENODEV, -ENOMEM, -EINTR.
  */
 struct drm_vsvm_prefetch {
 	__u32 vm_id;
@@ -242,7 +278,7 @@ struct drm_vsvm_prefetch {
 	__u64 start;
 	__u64 length;
 	__u32 flags;
-	__u32 pad;
+	__u32 syncobj;
 	__u64 moved;
 	__u64 skipped;
 };
@@ -277,6 +313,150 @@ struct drm_vsvm_residency {
 	__u64 pages;
 };
 
+#define DRM_VSVM_GEM_SYSTEM	(1 << 0)	/* in system memory; else in VRAM */
+
+/**
+ * struct drm_vsvm_gem_create - make a buffer object
+ * @size: bytes, a multiple of the page size, not 0
+ * @flags: DRM_VSVM_GEM_SYSTEM or 0
+ * @handle: out: its number, not 0
+ *
+ * Its content is zeroes. One in VRAM competes for it with the memory of
+ * processes: each may be moved to system memory to make room for the other,
+ * and comes back when the GPU touches it.
+ *
+ * Errors: -EINVAL, -ENODEV, -ENOMEM, -ENOSPC (larger than VRAM).
+ */
+struct drm_vsvm_gem_create {
+	__u64 size;
+	__u32 flags;
+	__u32 handle;
+};
+
+/**
+ * struct drm_vsvm_gem_mmap - ask where to mmap() a buffer object
+ * @handle: its number
+ * @flags: must be 0
+ * @offset: out: for mmap() of the device's file
+ *
+ * A CPU cannot reach VRAM: its first touch moves the object to system memory.
+ *
+ * Errors: -EINVAL, -ENOENT (no such object), -ENOMEM, -ENODEV.
+ */
+struct drm_vsvm_gem_mmap {
+	__u32 handle;
+	__u32 flags;
+	__u64 offset;
+};
+
+/* Where buffer objects can be bound: no process has memory there. */
+#define DRM_VSVM_BIND_START	(1ull << 47)
+#define DRM_VSVM_BIND_END	(1ull << 48)
+
+#define DRM_VSVM_BIND_MAP	0
+#define DRM_VSVM_BIND_UNMAP	1
+
+#define DRM_VSVM_BIND_READONLY	(1 << 0)	/* the GPU may not write */
+
+/**
+ * struct drm_vsvm_vm_bind - bind a buffer object to addresses, or undo it
+ * @vm_id: address space
+ * @op: DRM_VSVM_BIND_MAP or DRM_VSVM_BIND_UNMAP
+ * @handle: MAP: number of the object; UNMAP: must be 0
+ * @flags: MAP: DRM_VSVM_BIND_READONLY or 0; UNMAP: must be 0
+ * @offset: MAP: first byte of the object, a multiple of the page size; UNMAP:
+ *	must be 0
+ * @start: first address, a multiple of the page size, DRM_VSVM_BIND_START at
+ *	least
+ * @length: bytes, a multiple of the page size, not 0; UNMAP: as it was mapped
+ *
+ * Takes effect at once, also under a job. A binding keeps its object, after its
+ * handle was closed as well.
+ *
+ * Errors: -EINVAL (unaligned, empty, outside the object or outside
+ * [DRM_VSVM_BIND_START, DRM_VSVM_BIND_END)), -ENOENT (VM, object; UNMAP: no
+ * such binding), -EEXIST (something is bound there), -EPERM, -ENOMEM, -ENODEV,
+ * -ECANCELED (the address space was closed meanwhile).
+ */
+struct drm_vsvm_vm_bind {
+	__u32 vm_id;
+	__u32 op;
+	__u32 handle;
+	__u32 flags;
+	__u64 offset;
+	__u64 start;
+	__u64 length;
+};
+
+/*
+ * Where memory is to be when the GPU has touched it: DRM_VSVM_LOC_*. System
+ * memory is used where it is. DRM_VSVM_LOC_DEVICE at first.
+ */
+#define DRM_VSVM_MADVISE_LOCATION	0
+/*
+ * The smallest piece of memory that a fault of the GPU moves, in bytes: 4096,
+ * 65536 or 2097152; 4096 at first. What lies in no such piece, as its mapping is
+ * too small, is used where it is.
+ */
+#define DRM_VSVM_MADVISE_GRANULARITY	1
+/* What an atomic operation of the GPU does: DRM_VSVM_ATOMIC_*. */
+#define DRM_VSVM_MADVISE_ATOMIC		2
+
+/* Move the memory to VRAM of this device, and keep it there for a while. */
+#define DRM_VSVM_ATOMIC_DEVICE		0	/* at first */
+/* Take the page from the CPU, as DRM_IOCTL_VSVM_EXCLUSIVE does. */
+#define DRM_VSVM_ATOMIC_EXCLUSIVE	1
+/* Go ahead: the bus can do it, wherever the memory is. */
+#define DRM_VSVM_ATOMIC_SYSTEM		2
+
+/**
+ * struct drm_vsvm_madvise - say how memory will be used
+ * @vm_id: address space
+ * @type: one of DRM_VSVM_MADVISE_*
+ * @start: first address, a multiple of the page size
+ * @length: bytes, a multiple of the page size, not 0
+ * @value: see @type
+ * @pad: must be 0
+ *
+ * Holds for the addresses, whatever is mapped there, until it is changed. Moves
+ * nothing by itself.
+ *
+ * Errors: -EINVAL, -ENOENT (VM), -EPERM, -ENXIO (no link to that device, or no
+ * such device), -ENODEV, -ENOMEM, -EINTR.
+ */
+struct drm_vsvm_madvise {
+	__u32 vm_id;
+	__u32 type;
+	__u64 start;
+	__u64 length;
+	__u32 value;
+	__u32 pad;
+};
+
+/**
+ * struct drm_vsvm_exclusive - take pages for atomic operations of the GPU
+ * @vm_id: address space
+ * @flags: must be 0
+ * @start: first address, a multiple of the page size
+ * @length: bytes, a multiple of the page size, not 0
+ * @taken: out: pages that are the GPU's now
+ *
+ * The pages stay in system memory (those in VRAM come home before). The GPU may
+ * work on them until a CPU touches them, which takes them back. Pages that
+ * cannot be taken, such as those of files, are left as they are: that is not an
+ * error.
+ *
+ * Errors: -EINVAL, -ENOENT (VM), -EPERM, -EFAULT (part of the range is not
+ * mapped), -ENODEV, -ENOMEM, -EINTR.
+ */
+struct drm_vsvm_exclusive {
+	__u32 vm_id;
+	__u32 flags;
+	__u64 start;
+	__u64 length;
+	__u64 taken;
+};
+
 #define DRM_IOCTL_VSVM_QUERY \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_QUERY, struct drm_vsvm_query)
 #define DRM_IOCTL_VSVM_VM_CREATE \
@@ -289,6 +469,16 @@ struct drm_vsvm_residency {
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_PREFETCH, struct drm_vsvm_prefetch)
 #define DRM_IOCTL_VSVM_RESIDENCY \
 	DRM_IOW(DRM_COMMAND_BASE + DRM_VSVM_RESIDENCY, struct drm_vsvm_residency)
+#define DRM_IOCTL_VSVM_GEM_CREATE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_GEM_CREATE, struct drm_vsvm_gem_create)
+#define DRM_IOCTL_VSVM_GEM_MMAP \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_GEM_MMAP, struct drm_vsvm_gem_mmap)
+#define DRM_IOCTL_VSVM_VM_BIND \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_VSVM_VM_BIND, struct drm_vsvm_vm_bind)
+#define DRM_IOCTL_VSVM_MADVISE \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_VSVM_MADVISE, struct drm_vsvm_madvise)
+#define DRM_IOCTL_VSVM_EXCLUSIVE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_EXCLUSIVE, struct drm_vsvm_exclusive)
 
 #if defined(__cplusplus)
 }

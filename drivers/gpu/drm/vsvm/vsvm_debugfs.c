@@ -34,6 +34,12 @@ static const char * const vsvm_stat_name[VSVM_NUM_STATS] = {
 	[VSVM_STAT_TLB_FLUSHES] = "tlb_flushes",
 	[VSVM_STAT_JOBS] = "jobs",
 	[VSVM_STAT_JOBS_FAILED] = "jobs_failed",
+	[VSVM_STAT_FIFO_OVERFLOWS] = "fifo_overflows",
+	[VSVM_STAT_LINK_BYTES] = "link_bytes",
+	[VSVM_STAT_EXCLUSIVE_PAGES] = "exclusive_pages",
+	[VSVM_STAT_COPIES_4K] = "copies_4k",
+	[VSVM_STAT_COPIES_64K] = "copies_64k",
+	[VSVM_STAT_COPIES_2M] = "copies_2m",
 };
 
 static int vsvm_stats_show(struct seq_file *m, void *data)
@@ -64,7 +70,8 @@ static void vsvm_ranges_show(struct seq_file *m, struct vsvm_vm *vm)
 				   drm_gpusvm_range_end(base),
 				   range->mapped ? " mapped" : "",
 				   range->writable ? " writable" : "",
-				   range->pt && range->pt->level ? " large" : "",
+				   range->ptes.pt && range->ptes.pt->level ?
+				   " large" : "",
 				   range->pages.flags.has_devmem_pages ?
 				   " vram" : "");
 		}
@@ -86,7 +93,7 @@ static void vsvm_table_show(struct seq_file *m, const struct vsvm_pt *pt)
 static int vsvm_page_tables_show(struct seq_file *m, void *data)
 {
 	struct drm_debugfs_entry *entry = m->private;
-	struct vsvm_vm *vms[VSVM_HW_NUM_QUEUES];
+	struct vsvm_vm *vms[VSVM_MAX_VMS];
 	unsigned int num, i;
 
 	num = vsvm_vm_collect(to_vsvm(entry->dev), vms, ARRAY_SIZE(vms));
@@ -94,7 +101,8 @@ static int vsvm_page_tables_show(struct seq_file *m, void *data)
 		struct vsvm_vm *vm = vms[i];
 
 		scoped_guard(mutex, &vm->lock) {
-			seq_printf(m, "vm %u queue %d\n", vm->id, vm->queue);
+			seq_printf(m, "vm %u queues from %u\n", vm->id,
+				   vsvm_vm_hw_queue(vm));
 			if (!vm->closed) {
 				vsvm_table_show(m, vm->root);
 				vsvm_ranges_show(m, vm);

@@ -111,10 +111,25 @@ static const struct drm_driver vsvm_driver = {
 	.minor = 0,
 };
 
+/* One vector for all queues: look at those that somebody has. */
+static void vsvm_compute_irq(struct vsvm_device *vdev)
+{
+	unsigned int group, i;
+
+	for_each_set_bit(group, vdev->groups, VSVM_MAX_VMS) {
+		struct vsvm_ring *ring = &vdev->ring[VSVM_HW_QUEUE0 +
+						     group * VSVM_VM_QUEUES];
+
+		for (i = 0; i < VSVM_VM_QUEUES; i++) {
+			if (!vsvm_ring_idle(&ring[i]))
+				vsvm_ring_irq(&ring[i]);
+		}
+	}
+}
+
 static void vsvm_irq(void *data, unsigned int vector)
 {
 	struct vsvm_device *vdev = data;
-	unsigned int i;
 
 	switch (vector) {
 	case VSVM_HW_VEC_PAGING:
@@ -123,12 +138,7 @@ static void vsvm_irq(void *data, unsigned int vector)
 		vsvm_ring_irq(&vdev->ring[vector]);
 		break;
 	case VSVM_HW_VEC_COMPUTE:
-		for (i = 0; i < VSVM_HW_NUM_QUEUES; i++) {
-			struct vsvm_ring *ring = &vdev->ring[VSVM_HW_QUEUE0 + i];
-
-			if (!vsvm_ring_idle(ring))
-				vsvm_ring_irq(ring);
-		}
+		vsvm_compute_irq(vdev);
 		break;
 	case VSVM_HW_VEC_FAULT:
 		vsvm_fault_irq(vdev);
@@ -140,7 +150,7 @@ static void vsvm_id_fini(struct drm_device *drm, void *unused)
 {
 	struct vsvm_device *vdev = to_vsvm(drm);
 
-	ida_destroy(&vdev->queue_ida);
+	ida_destroy(&vdev->group_ida);
 	mutex_destroy(&vdev->vm_lock);
 	mutex_destroy(&vdev->reset_lock);
 	if (vdev->id >= VSVM_MAX_DEVICES)
@@ -181,7 +191,7 @@ static int vsvm_device_init(struct vsvm_device *vdev)
 	mutex_init(&vdev->vm_lock);
 	spin_lock_init(&vdev->fault_lock);
 	INIT_LIST_HEAD(&vdev->vms);
-	ida_init(&vdev->queue_ida);
+	ida_init(&vdev->group_ida);
 	INIT_WORK(&vdev->fault_work, vsvm_fault_drain);
 	vsvm_prime_lockdep(vdev);
 	return vsvm_id_init(vdev);

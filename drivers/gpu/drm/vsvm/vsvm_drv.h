@@ -41,6 +41,7 @@
 #include <drm/ttm/ttm_device.h>
 #include <drm/vsvm_drm.h>
 #include <linux/atomic.h>
+#include <linux/bitmap.h>
 #include <linux/idr.h>
 #include <linux/list.h>
 #include <linux/llist.h>
@@ -57,6 +58,9 @@ struct drm_file;
 struct vsvm_vm;
 
 #define VSVM_NAME	"vsvm"
+
+/* Address spaces of a device; each has some of the hardware's queues. */
+#define VSVM_MAX_VMS	(VSVM_HW_NUM_QUEUES / DRM_VSVM_NUM_QUEUES)
 
 /* Interconnect of a drm_pagemap_addr that is VRAM of the device that asks. */
 #define VSVM_INTERCONNECT_VRAM	DRM_INTERCONNECT_DRIVER
@@ -79,6 +83,12 @@ enum vsvm_stat {
 	VSVM_STAT_TLB_FLUSHES,
 	VSVM_STAT_JOBS,
 	VSVM_STAT_JOBS_FAILED,
+	VSVM_STAT_FIFO_OVERFLOWS,
+	VSVM_STAT_LINK_BYTES,
+	VSVM_STAT_EXCLUSIVE_PAGES,
+	VSVM_STAT_COPIES_4K,
+	VSVM_STAT_COPIES_64K,
+	VSVM_STAT_COPIES_2M,
 	VSVM_NUM_STATS,
 };
 
@@ -104,11 +114,13 @@ enum vsvm_stat {
  *	do not wait for each other
  * @timeout_wq: handles hung jobs and copies, one after the other
  * @fault_work: drains the fault FIFO
+ * @fault_entries: places in the FIFO, constant
  * @fault_overflow: records that the hardware said it had dropped
- * @fault_lock: protects @queue_vm and what it points to while faults are handed
+ * @fault_lock: protects @group_vm and what it points to while faults are handed
  *	out
- * @queue_vm: whose compute queue it is
- * @queue_ida: compute queues in use
+ * @group_vm: whose compute queues they are
+ * @group_ida: groups of compute queues in use
+ * @groups: the same for the interrupt
  * @vm_lock: protects @vms
  * @vms: address spaces that are not closed
  * @copied_until: time of the last copy's end, in ns, by direction; 1 is to VRAM
@@ -138,11 +150,13 @@ struct vsvm_device {
 	struct workqueue_struct *timeout_wq;
 
 	struct work_struct fault_work;
+	u32 fault_entries;
 	u32 fault_overflow;
 	/* Whose queue it is. */
 	spinlock_t fault_lock;
-	struct vsvm_vm *queue_vm[VSVM_HW_NUM_QUEUES];
-	struct ida queue_ida;
+	struct vsvm_vm *group_vm[VSVM_MAX_VMS];
+	struct ida group_ida;
+	DECLARE_BITMAP(groups, VSVM_MAX_VMS);
 
 	/* The list. */
 	struct mutex vm_lock;

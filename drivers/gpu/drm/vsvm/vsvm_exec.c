@@ -34,6 +34,7 @@ static const struct vsvm_op vsvm_ops[] = {
 	[DRM_VSVM_OP_HISTOGRAM] = { VSVM_HW_K_HISTOGRAM, 0, 1, 256 * 8, 8, 1 },
 	[DRM_VSVM_OP_SUM] = { VSVM_HW_K_SUM, 0, 1, 8, 8, 1 },
 	[DRM_VSVM_OP_CHASE] = { VSVM_HW_K_CHASE, 0, 0, 16, 8, 8 },
+	[DRM_VSVM_OP_ATOMIC_ADD] = { VSVM_HW_K_ATOMIC_ADD, 0, 0, 8, 8, 1 },
 };
 
 /* [@addr, @addr + @count * @size) lies in an address space of @limit bytes. */
@@ -70,6 +71,7 @@ static bool vsvm_kernel_valid(const struct drm_vsvm_kernel *kernel, u64 limit)
 		return false;
 	switch (kernel->op) {
 	case DRM_VSVM_OP_FILL:
+	case DRM_VSVM_OP_ATOMIC_ADD:
 		return !kernel->src;
 	case DRM_VSVM_OP_COPY:
 		return !vsvm_kernel_overlaps(kernel);
@@ -202,7 +204,7 @@ static void vsvm_exec_attach(struct vsvm_signals *signals,
 static int vsvm_exec_push(struct vsvm_job *job, struct vsvm_signals *signals,
 			  struct dma_fence **fence)
 {
-	struct vsvm_vm *vm = job->vm;
+	struct vsvm_vm *vm = job->queue->vm;
 
 	guard(mutex)(&vm->submit_lock);
 	if (vm->closed)
@@ -226,10 +228,10 @@ static int vsvm_exec_submit(struct vsvm_vm *vm, struct drm_file *file,
 
 	if (!signals)
 		return -ENOMEM;
-	job = vsvm_job_create(vm, file, args->num_kernels);
+	job = vsvm_job_create(&vm->queue[args->queue], file, args->num_kernels);
 	if (IS_ERR(job))
 		return PTR_ERR(job);
-	err = vsvm_exec_kernels(job, args, vm->svm.mm_range);
+	err = vsvm_exec_kernels(job, args, DRM_VSVM_BIND_END);
 	if (!err)
 		err = vsvm_exec_syncs(job, signals, file, args);
 	if (!err) {
@@ -257,7 +259,7 @@ static int vsvm_exec_wait(struct drm_vsvm_exec *args,
 	if (err >= 0)
 		return 0;
 	args->failed_kernel = result->failed_kernel;
-	if (err == -EFAULT)
+	if (err == -EFAULT || err == -EACCES)
 		args->fault_addr = result->fault_addr;
 	/* How the scheduler ends jobs that never ran. */
 	return err == -ESRCH ? -ECANCELED : err;
@@ -265,8 +267,9 @@ static int vsvm_exec_wait(struct drm_vsvm_exec *args,
 
 static bool vsvm_exec_valid(const struct drm_vsvm_exec *args)
 {
-	return !(args->flags & ~DRM_VSVM_EXEC_WAIT) && !args->pad &&
-	       args->num_kernels && args->num_kernels <= DRM_VSVM_MAX_KERNELS &&
+	return !(args->flags & ~DRM_VSVM_EXEC_WAIT) &&
+	       args->queue < DRM_VSVM_NUM_QUEUES && args->num_kernels &&
+	       args->num_kernels <= DRM_VSVM_MAX_KERNELS &&
 	       args->num_syncs <= DRM_VSVM_MAX_SYNCS;
 }
 

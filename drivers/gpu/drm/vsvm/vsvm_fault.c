@@ -4,48 +4,34 @@
  * their address spaces; each of these serves its own on an unbound queue, so
  * that a slow one holds up nobody else.
  *
- * A record that finds no room is dropped: its queue is stalled, and the replay
- * that follows every service raises it again.
+ *	FIFO --> drain --> what each queue is stalled at --> sort --> serve --> replay
+ *
+ * A queue is stalled at one access at a time, so its newest record is all that
+ * there is to know of it. Those of a batch are served by address, and several
+ * of one page at once.
  */
 #include <drm/drm_print.h>
+#include <linux/sort.h>
 
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
-static bool vsvm_fault_merge(struct vsvm_vm *vm,
-			     const struct vsvm_hw_fault *fault)
-{
-	unsigned int i;
-
-	for (i = 0; i < vm->num_faults; i++) {
-		struct vsvm_hw_fault *other = &vm->fault[i];
-
-		if (other->index == fault->index &&
-		    other->address >> PAGE_SHIFT ==
-		    fault->address >> PAGE_SHIFT) {
-			other->access |= fault->access;
-			return true;
-		}
-	}
-	return false;
-}
-
 static void vsvm_fault_hand_out(struct vsvm_device *vdev,
 				const struct vsvm_hw_fault *fault)
 {
+	const unsigned int i = fault->queue % VSVM_VM_QUEUES;
 	struct vsvm_vm *vm;
 
 	vsvm_stat_add(vdev, VSVM_STAT_GPU_FAULTS, 1);
 	if (fault->queue >= VSVM_HW_NUM_QUEUES)
 		return;
 	guard(spinlock)(&vdev->fault_lock);
-	vm = vdev->queue_vm[fault->queue];
-	if (!vm || fault->generation != READ_ONCE(vm->ring->generation))
+	vm = vdev->group_vm[fault->queue / VSVM_VM_QUEUES];
+	if (!vm || fault->generation != READ_ONCE(vm->queue[i].ring->generation))
 		return;
-	if (vsvm_fault_merge(vm, fault))
+	if (__test_and_set_bit(i, &vm->faults))
 		vsvm_stat_add(vdev, VSVM_STAT_GPU_FAULTS_MERGED, 1);
-	else if (vm->num_faults < VSVM_VM_FAULTS)
-		vm->fault[vm->num_faults++] = *fault;
+	vm->fault[i] = *fault;
 	queue_work(vdev->svm_wq, &vm->fault_work);
 }
 
@@ -54,7 +40,7 @@ static void vsvm_fault_replay_all(struct vsvm_device *vdev)
 	unsigned int i;
 
 	for (i = 0; i < VSVM_HW_NUM_QUEUES; i++) {
-		if (READ_ONCE(vdev->queue_vm[i]))
+		if (test_bit(i / VSVM_VM_QUEUES, vdev->groups))
 			vsvm_ring_replay(&vdev->ring[VSVM_HW_QUEUE0 + i]);
 	}
 }
@@ -69,13 +55,13 @@ void vsvm_fault_drain(struct work_struct *work)
 		container_of(work, struct vsvm_device, fault_work);
 	struct vsvm_hw_shared *shared = vdev->hw->shared;
 	struct vsvm_hw_fifo *fifo = &shared->fifo;
-	unsigned int budget = VSVM_HW_FAULT_RING;
+	unsigned int budget = vdev->fault_entries;
 	u32 tail = fifo->tail, overflow;
 
 	/* Acquire: the records before the head. */
 	while (tail != smp_load_acquire(&fifo->head) && budget--) {
 		const struct vsvm_hw_fault fault =
-			shared->fault[tail % VSVM_HW_FAULT_RING];
+			shared->fault[tail % vdev->fault_entries];
 
 		tail++;
 		/* Release: the record was read, its place is free. */
@@ -84,7 +70,10 @@ void vsvm_fault_drain(struct work_struct *work)
 	}
 	overflow = READ_ONCE(fifo->overflow);
 	if (overflow != vdev->fault_overflow) {
+		vsvm_stat_add(vdev, VSVM_STAT_FIFO_OVERFLOWS,
+			      overflow - vdev->fault_overflow);
 		vdev->fault_overflow = overflow;
+		dev_warn_ratelimited(vdev->drm.dev, "fault FIFO overflowed\n");
 		vsvm_fault_replay_all(vdev);
 	}
 	if (tail != READ_ONCE(fifo->head))
@@ -107,34 +96,72 @@ static int vsvm_fault_errno(int err)
 {
 	switch (err) {
 	case -ENOMEM:
+	case -ENOSPC:
+	case -EACCES:
 	case -EIO:
 	case -ECANCELED:
 		return err;
 	case -ENODEV:
 		return -ECANCELED;
-	case -ENOSPC:
-		return -ENOMEM;
 	default:
 		return -EFAULT;
 	}
 }
 
-static void vsvm_fault_serve(struct vsvm_vm *vm,
-			     const struct vsvm_hw_fault *fault)
+static int vsvm_fault_serve(struct vsvm_queue *queue,
+			    const struct vsvm_hw_fault *fault)
 {
+	static const char * const name[] = { "read", "write", "atomic" };
+	struct vsvm_vm *vm = queue->vm;
 	int err;
 
-	if (fault->generation != READ_ONCE(vm->ring->generation))
-		return;
-	err = vsvm_svm_fault(vm, fault->address,
-			     fault->access == VSVM_HW_WRITE);
+	err = vsvm_svm_fault(queue, fault->address, fault->access);
 	if (!err)
-		return;
+		return 0;
 	drm_dbg(&vm->vdev->drm, "vm %u: %s fault at %#llx failed: %d\n", vm->id,
-		fault->access == VSVM_HW_WRITE ? "write" : "read",
-		fault->address, err);
+		name[min(fault->access, VSVM_HW_ATOMIC)], fault->address, err);
 	vsvm_stat_add(vm->vdev, VSVM_STAT_GPU_FAULTS_FAILED, 1);
-	vsvm_ring_cancel(vm->ring, fault->index, vsvm_fault_errno(err));
+	vsvm_ring_cancel(queue->ring, fault->index, vsvm_fault_errno(err));
+	return err;
+}
+
+/* By page, and of one page the access first that asks for most. */
+static int vsvm_fault_order(const void *a, const void *b)
+{
+	const struct vsvm_hw_fault *one = a, *other = b;
+	const u64 page = one->address >> PAGE_SHIFT;
+	const u64 other_page = other->address >> PAGE_SHIFT;
+
+	if (page != other_page)
+		return page < other_page ? -1 : 1;
+	return (int)other->access - (int)one->access;
+}
+
+static bool vsvm_fault_same_page(const struct vsvm_hw_fault *one,
+				 const struct vsvm_hw_fault *other)
+{
+	return one->address >> PAGE_SHIFT == other->address >> PAGE_SHIFT;
+}
+
+static void vsvm_fault_batch(struct vsvm_vm *vm,
+			     const struct vsvm_hw_fault *fault, unsigned int num)
+{
+	const struct vsvm_hw_fault *served = NULL;
+	unsigned int i;
+
+	for (i = 0; i < num; i++) {
+		struct vsvm_queue *queue =
+			&vm->queue[fault[i].queue % VSVM_VM_QUEUES];
+
+		if (fault[i].generation != READ_ONCE(queue->ring->generation))
+			continue;
+		/* What was served allows all that less is asked for. */
+		if (served && vsvm_fault_same_page(served, &fault[i]))
+			vsvm_stat_add(vm->vdev, VSVM_STAT_GPU_FAULTS_MERGED, 1);
+		else if (!vsvm_fault_serve(queue, &fault[i]))
+			served = &fault[i];
+		atomic_inc(&queue->served);
+	}
 }
 
 /**
@@ -144,17 +171,16 @@ static void vsvm_fault_serve(struct vsvm_vm *vm,
 void vsvm_vm_fault_work(struct work_struct *work)
 {
 	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, fault_work);
-	struct vsvm_hw_fault fault[VSVM_VM_FAULTS];
-	unsigned int num, i;
+	struct vsvm_hw_fault fault[VSVM_VM_QUEUES];
+	unsigned int num = 0, i;
 
 	scoped_guard(spinlock, &vm->vdev->fault_lock) {
-		num = vm->num_faults;
-		memcpy(fault, vm->fault, num * sizeof(*fault));
-		vm->num_faults = 0;
+		for_each_set_bit(i, &vm->faults, VSVM_VM_QUEUES)
+			fault[num++] = vm->fault[i];
+		vm->faults = 0;
 	}
-	for (i = 0; i < num; i++) {
-		vsvm_fault_serve(vm, &fault[i]);
-		atomic_inc(&vm->served);
-	}
-	vsvm_ring_replay(vm->ring);
+	sort(fault, num, sizeof(*fault), vsvm_fault_order, NULL);
+	vsvm_fault_batch(vm, fault, num);
+	for (i = 0; i < num; i++)
+		vsvm_ring_replay(vm->queue[fault[i].queue % VSVM_VM_QUEUES].ring);
 }

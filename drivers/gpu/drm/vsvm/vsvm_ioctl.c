@@ -399,7 +399,8 @@ int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
 	struct vsvm_vm *vm;
 	int idx, err;
 
-	if (args->flags || args->pad || args->location > DRM_VSVM_LOC_DEVICE)
+	if (args->flags || args->syncobj ||
+	    args->location > DRM_VSVM_LOC_DEVICE)
 		return -EINVAL;
 	vm = vsvm_vm_lookup(file, args->vm_id);
 	if (IS_ERR(vm))

@@ -84,7 +84,7 @@ static void vsvm_pt_unlink(struct vsvm_vm *vm, struct vsvm_pt *pt)
 	vsvm_push_begin(&push, ring, &wait.sub);
 	vsvm_push_fill(&push, pt->parent->offset + index * sizeof(u64), 0, 0,
 		       sizeof(u64));
-	vsvm_push_tlb(&push, vm->queue, pt->va, vsvm_pt_span(pt->level));
+	vsvm_pt_flush(&push, vm, pt->va, vsvm_pt_span(pt->level));
 	vsvm_push_end(&push);
 	vsvm_wait_for(ring, &wait);
 	pt->parent->child[index] = NULL;
@@ -133,14 +133,14 @@ static int vsvm_pt_set_root(struct vsvm_vm *vm, u64 offset)
 
 	vsvm_wait_init(&wait);
 	vsvm_push_begin(&push, ring, &wait.sub);
-	vsvm_push_root(&push, vm->queue, offset);
+	vsvm_push_root(&push, vsvm_vm_hw_queue(vm), VSVM_VM_QUEUES, offset);
 	vsvm_push_end(&push);
 	return vsvm_wait_for(ring, &wait);
 }
 
 /**
  * vsvm_pt_init - give an address space an empty page table
- * @vm: address space with a queue
+ * @vm: address space with queues
  *
  * Return: 0, -ENOMEM, -ENOSPC, -EIO, -ENODEV or -ERESTARTSYS.
  */
@@ -199,50 +199,47 @@ void vsvm_pt_fini(struct vsvm_vm *vm)
 }
 
 /**
- * vsvm_pt_attach - make room for the entries of a range
+ * vsvm_pt_attach - make room for entries
  * @vm: address space, locked
- * @range: range that is not mapped
+ * @ptes: what nothing is mapped by; gets where the entries are
+ * @start: first virtual address
+ * @size: bytes, which do not cross 2 MiB
  * @large: it will be one large entry
  *
  * Context: may evict memory, so without locks that an invalidation needs.
  *
  * Return: 0, or why there is no table: -ENOMEM, -ENOSPC, -EIO, -ENODEV.
  */
-int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_range *range, bool large)
+int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
+		   u64 size, bool large)
 {
-	const u64 start = drm_gpusvm_range_start(&range->base);
 	const unsigned int level = large ? 1 : 0;
 	struct vsvm_pt *pt;
-	u64 bytes;
 
-	if (range->pt && range->pt->level == level)
+	if (ptes->pt && ptes->pt->level == level)
 		return 0;
-	vsvm_pt_detach(vm, range);
+	vsvm_pt_detach(vm, ptes);
 	pt = vsvm_pt_get(vm, start, level);
 	if (IS_ERR(pt))
 		return PTR_ERR(pt);
-	bytes = large ? sizeof(u64) : drm_gpusvm_range_size(&range->base) >>
-				      VSVM_HW_PAGE_SHIFT << 3;
-	drm_gpusvm_notifier_lock(&vm->svm);
-	range->pt = pt;
-	range->pte_offset = pt->offset + vsvm_pt_index(pt, start) * sizeof(u64);
-	range->pte_bytes = bytes;
-	drm_gpusvm_notifier_unlock(&vm->svm);
+	ptes->pt = pt;
+	ptes->offset = pt->offset + vsvm_pt_index(pt, start) * sizeof(u64);
+	ptes->bytes = large ? sizeof(u64) : size >> VSVM_HW_PAGE_SHIFT << 3;
 	return 0;
 }
 
 /**
- * vsvm_pt_detach - give up the room for a range's entries
+ * vsvm_pt_detach - give up the room for entries
  * @vm: address space, locked
- * @range: range that is not mapped
+ * @ptes: what nothing is mapped by
  */
-void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_range *range)
+void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_ptes *ptes)
 {
-	struct vsvm_pt *pt = range->pt;
+	struct vsvm_pt *pt = ptes->pt;
 
 	if (!pt)
 		return;
-	range->pt = NULL;
+	ptes->pt = NULL;
 	pt->users--;
 	vsvm_pt_prune(vm, pt);
 }
@@ -308,10 +305,10 @@ void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
 	u64 first;
 
 	if (vsvm_pt_contiguous(range, &first)) {
-		if (range->pt->level)
+		if (range->ptes.pt->level)
 			first |= VSVM_PTE_LARGE;
-		vsvm_push_fill(push, range->pte_offset, first, PAGE_SIZE,
-			       range->pte_bytes);
+		vsvm_push_fill(push, range->ptes.offset, first, PAGE_SIZE,
+			       range->ptes.bytes);
 		return;
 	}
 	for (i = 0, j = 0; i < npages; i += 1ul << addr[j].order, j++) {
@@ -321,17 +318,30 @@ void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
 	}
 	vsvm_push_copy(push, VSVM_HW_DST_APERTURE(VSVM_HW_VRAM) |
 		       VSVM_HW_SRC_APERTURE(VSVM_HW_SYSTEM),
-		       range->pte_offset, vm->staging_dma, range->pte_bytes);
+		       range->ptes.offset, vm->staging_dma, range->ptes.bytes);
 }
 
 /**
- * vsvm_pt_clear - clear the entries of a range
- * @push: submission on the paging ring; a TLB invalidation must follow
- * @range: mapped range
+ * vsvm_pt_clear - clear entries
+ * @push: submission on the paging ring; vsvm_pt_flush() must follow
+ * @ptes: entries
  *
- * Context: notifier lock held.
+ * Context: with what keeps others from mapping by way of @ptes.
  */
-void vsvm_pt_clear(struct vsvm_push *push, struct vsvm_range *range)
+void vsvm_pt_clear(struct vsvm_push *push, const struct vsvm_ptes *ptes)
 {
-	vsvm_push_fill(push, range->pte_offset, 0, 0, range->pte_bytes);
+	vsvm_push_fill(push, ptes->offset, 0, 0, ptes->bytes);
+}
+
+/**
+ * vsvm_pt_flush - make the queues forget translations
+ * @push: submission on the paging ring
+ * @vm: address space
+ * @start: first virtual address
+ * @size: bytes
+ */
+void vsvm_pt_flush(struct vsvm_push *push, struct vsvm_vm *vm, u64 start,
+		   u64 size)
+{
+	vsvm_push_tlb(push, vsvm_vm_hw_queue(vm), VSVM_VM_QUEUES, start, size);
 }

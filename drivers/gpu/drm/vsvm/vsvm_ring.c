@@ -72,13 +72,16 @@ static int vsvm_ring_init(struct vsvm_device *vdev, unsigned int engine)
  * vsvm_rings_init - take over the rings of a transport
  * @vdev: device with a transport
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM, or -EIO if they make no sense.
  */
 int vsvm_rings_init(struct vsvm_device *vdev)
 {
 	unsigned int i;
 	int err;
 
+	vdev->fault_entries = vdev->hw->shared->fifo.size;
+	if (!vdev->fault_entries || vdev->fault_entries > VSVM_HW_FAULT_RING)
+		return -EIO;
 	for (i = 0; i < VSVM_HW_NUM_ENGINES; i++) {
 		err = vsvm_ring_init(vdev, i);
 		if (err)
@@ -527,20 +530,22 @@ void vsvm_push_mark(struct vsvm_push *push, u64 dst, u64 len, bool in_use)
 }
 
 /**
- * vsvm_push_tlb - make a queue forget translations
+ * vsvm_push_tlb - make queues forget translations
  * @push: submission on the paging ring
- * @queue: compute queue
+ * @queue: the first compute queue
+ * @num: how many queues
  * @start: first virtual address
  * @len: bytes
  *
  * Also waits for accesses by way of them that are under way.
  */
-void vsvm_push_tlb(struct vsvm_push *push, unsigned int queue, u64 start,
-		   u64 len)
+void vsvm_push_tlb(struct vsvm_push *push, unsigned int queue, unsigned int num,
+		   u64 start, u64 len)
 {
 	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
 		.op = VSVM_HW_TLB_INVALIDATE,
 		.dst = start,
+		.src = num,
 		.len = len,
 		.arg = queue,
 	});
@@ -548,16 +553,19 @@ void vsvm_push_tlb(struct vsvm_push *push, unsigned int queue, u64 start,
 }
 
 /**
- * vsvm_push_root - give a queue a page table
+ * vsvm_push_root - give queues a page table
  * @push: submission on the paging ring
- * @queue: compute queue
+ * @queue: the first compute queue
+ * @num: how many queues
  * @root: offset of the root table, or VSVM_NO_ROOT
  */
-void vsvm_push_root(struct vsvm_push *push, unsigned int queue, u64 root)
+void vsvm_push_root(struct vsvm_push *push, unsigned int queue,
+		    unsigned int num, u64 root)
 {
 	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
 		.op = VSVM_HW_SET_ROOT,
 		.dst = root,
+		.src = num,
 		.arg = queue,
 	});
 }

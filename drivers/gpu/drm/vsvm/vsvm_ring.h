@@ -141,9 +141,10 @@ void vsvm_push_copy(struct vsvm_push *push, u32 apertures, u64 dst, u64 src,
 void vsvm_push_fill(struct vsvm_push *push, u64 dst, u64 value, u64 step,
 		    u64 len);
 void vsvm_push_mark(struct vsvm_push *push, u64 dst, u64 len, bool in_use);
-void vsvm_push_tlb(struct vsvm_push *push, unsigned int queue, u64 start,
-		   u64 len);
-void vsvm_push_root(struct vsvm_push *push, unsigned int queue, u64 root);
+void vsvm_push_tlb(struct vsvm_push *push, unsigned int queue, unsigned int num,
+		   u64 start, u64 len);
+void vsvm_push_root(struct vsvm_push *push, unsigned int queue,
+		    unsigned int num, u64 root);
 void vsvm_push_end(struct vsvm_push *push);
 
 #endif /* _VSVM_RING_H_ */

@@ -2,10 +2,10 @@
 /*
  * Jobs on their way through drm_sched to a compute queue and back.
  *
- * Every address space has a scheduler of its own, so a job that hangs is
- * cancelled without a word to the others. Hanging means that for a whole
- * timeout neither a command of the queue completed nor a fault was served: a
- * job that faults a lot is slow, and that is fine up to a limit.
+ * Every queue has a scheduler of its own, so a job that hangs is cancelled
+ * without a word to the others. Hanging means that for a whole timeout neither
+ * a command of the queue completed nor a fault of it was served: a job that
+ * faults a lot is slow, and that is fine up to a limit.
  */
 #include <drm/drm_file.h>
 #include <drm/drm_print.h>
@@ -59,13 +59,13 @@ static void vsvm_job_destroy(struct vsvm_job *job)
 	else
 		kfree(job->fence);
 	vsvm_job_result_put(job->result);
-	vsvm_vm_put(job->vm);
+	vsvm_vm_put(job->queue->vm);
 	kfree(job);
 	/* A killed job may wait for its fences longer than its file lives. */
 	module_put(THIS_MODULE);
 }
 
-static struct vsvm_job *vsvm_job_alloc(struct vsvm_vm *vm, u32 num)
+static struct vsvm_job *vsvm_job_alloc(struct vsvm_queue *queue, u32 num)
 {
 	struct vsvm_job *job = kzalloc_flex(*job, cmd, num);
 
@@ -81,29 +81,29 @@ static struct vsvm_job *vsvm_job_alloc(struct vsvm_vm *vm, u32 num)
 		return NULL;
 	}
 	refcount_set(&job->result->ref, 1);
-	kref_get(&vm->ref);
-	job->vm = vm;
+	kref_get(&queue->vm->ref);
+	job->queue = queue;
 	__module_get(THIS_MODULE);
 	return job;
 }
 
 /**
  * vsvm_job_create - make an empty job
- * @vm: address space
+ * @queue: where it is to run
  * @file: whose job it is
  * @num: number of kernels
  *
  * Return: the job, or ERR_PTR(-ENOMEM) or what drm_sched_job_init() says.
  */
-struct vsvm_job *vsvm_job_create(struct vsvm_vm *vm, struct drm_file *file,
-				 u32 num)
+struct vsvm_job *vsvm_job_create(struct vsvm_queue *queue,
+				 struct drm_file *file, u32 num)
 {
-	struct vsvm_job *job = vsvm_job_alloc(vm, num);
+	struct vsvm_job *job = vsvm_job_alloc(queue, num);
 	int err;
 
 	if (!job)
 		return ERR_PTR(-ENOMEM);
-	err = drm_sched_job_init(&job->base, &vm->entity, num, vm,
+	err = drm_sched_job_init(&job->base, &queue->entity, num, queue->vm,
 				 file->client_id);
 	if (err) {
 		vsvm_job_destroy(job);
@@ -126,14 +126,15 @@ void vsvm_job_abort(struct vsvm_job *job)
 static void vsvm_job_done(struct vsvm_sub *sub)
 {
 	struct vsvm_job *job = container_of(sub, struct vsvm_job, sub);
+	struct vsvm_queue *queue = job->queue;
 	struct dma_fence *fence = job->fence;
-	struct vsvm_vm *vm = job->vm;
+	struct vsvm_vm *vm = queue->vm;
 	const u64 now = ktime_get_ns();
 
 	/* Jobs wait on the ring for those before. */
-	atomic64_add(now - max(job->start_ns, READ_ONCE(vm->busy_until)),
+	atomic64_add(now - max(job->start_ns, READ_ONCE(queue->busy_until)),
 		     &vm->busy_ns);
-	WRITE_ONCE(vm->busy_until, now);
+	WRITE_ONCE(queue->busy_until, now);
 	vsvm_stat_add(vm->vdev, VSVM_STAT_JOBS, 1);
 	if (sub->error) {
 		job->result->failed_kernel = sub->failed - sub->first;
@@ -146,42 +147,50 @@ static void vsvm_job_done(struct vsvm_sub *sub)
 	dma_fence_put(fence);
 }
 
-static u32 vsvm_vm_progress(struct vsvm_vm *vm)
+static u32 vsvm_queue_progress(struct vsvm_queue *queue)
 {
-	return READ_ONCE(vm->ring->seen) + atomic_read(&vm->served);
+	return READ_ONCE(queue->ring->seen) + atomic_read(&queue->served);
 }
 
 static struct dma_fence *vsvm_job_run(struct drm_sched_job *base)
 {
 	struct vsvm_job *job = to_vsvm_job(base);
-	struct vsvm_vm *vm = job->vm;
+	struct vsvm_queue *queue = job->queue;
+	struct vsvm_vm *vm = queue->vm;
 
 	if (READ_ONCE(vm->closed))
 		return ERR_PTR(-ECANCELED);
 	if (vsvm_vm_broken(vm))
 		return ERR_PTR(-EIO);
-	dma_fence_init(job->fence, &vsvm_fence_ops, NULL, vm->fence_context,
-		       ++vm->fence_seqno);
+	dma_fence_init(job->fence, &vsvm_fence_ops, NULL, queue->fence_context,
+		       ++queue->fence_seqno);
 	job->start_ns = ktime_get_ns();
-	job->progress = vsvm_vm_progress(vm);
+	job->progress = vsvm_queue_progress(queue);
 	vsvm_sub_init(&job->sub, vsvm_job_done);
 	/* One for vsvm_job_done(), one for the scheduler. */
 	dma_fence_get(job->fence);
 	dma_fence_get(job->fence);
 	/* It may be done, but not freed: the scheduler does not know it yet. */
-	vsvm_ring_write(vm->ring, &job->sub, job->cmd, job->num, true);
+	vsvm_ring_write(queue->ring, &job->sub, job->cmd, job->num, true);
 	if (vsvm_vm_broken(vm))
-		vsvm_ring_cancel(vm->ring, job->sub.first, -EIO);
+		vsvm_ring_cancel(queue->ring, job->sub.first, -EIO);
 	return job->fence;
+}
+
+/* Does it wait for a fault of it to be served? */
+static bool vsvm_queue_faults(struct vsvm_queue *queue)
+{
+	return READ_ONCE(queue->ring->hw->stalled) &&
+	       work_busy(&queue->vm->fault_work);
 }
 
 static bool vsvm_job_alive(struct vsvm_job *job)
 {
-	const u32 progress = vsvm_vm_progress(job->vm);
+	const u32 progress = vsvm_queue_progress(job->queue);
 
 	if (job->extensions++ >= VSVM_JOB_EXTENSIONS)
 		return false;
-	if (progress == job->progress && !work_busy(&job->vm->fault_work))
+	if (progress == job->progress && !vsvm_queue_faults(job->queue))
 		return false;
 	job->progress = progress;
 	return true;
@@ -194,19 +203,20 @@ static bool vsvm_job_alive(struct vsvm_job *job)
 static enum drm_gpu_sched_stat vsvm_job_timedout(struct drm_sched_job *base)
 {
 	struct vsvm_job *job = to_vsvm_job(base);
-	struct vsvm_vm *vm = job->vm;
+	struct vsvm_ring *ring = job->queue->ring;
+	struct vsvm_vm *vm = job->queue->vm;
 
 	if (!dma_fence_was_initialized(job->fence))
 		return DRM_GPU_SCHED_STAT_NO_HANG;
 	/* Was it but an interrupt that got lost? */
-	vsvm_ring_irq(vm->ring);
+	vsvm_ring_irq(ring);
 	if (dma_fence_is_signaled(job->fence) || vsvm_job_alive(job))
 		return DRM_GPU_SCHED_STAT_NO_HANG;
 	drm_warn(&vm->vdev->drm, "vm %u: job hangs, cancelled\n", vm->id);
-	vsvm_ring_cancel(vm->ring, job->sub.first, -ETIME);
+	vsvm_ring_cancel(ring, job->sub.first, -ETIME);
 	if (!dma_fence_wait_timeout(job->fence, false,
 				    msecs_to_jiffies(VSVM_CANCEL_MS)))
-		vsvm_ring_reset(vm->ring, -ETIME);
+		vsvm_ring_reset(ring, -ETIME);
 	return DRM_GPU_SCHED_STAT_NO_HANG;
 }
 
@@ -232,39 +242,74 @@ static const struct drm_sched_backend_ops vsvm_sched_ops = {
 	.cancel_job = vsvm_job_cancel,
 };
 
+static int vsvm_queue_init(struct vsvm_queue *queue)
+{
+	struct vsvm_device *vdev = queue->vm->vdev;
+	const struct drm_sched_init_args args = {
+		.ops = &vsvm_sched_ops,
+		.num_rqs = DRM_SCHED_PRIORITY_COUNT,
+		.credit_limit = queue->ring->size,
+		.timeout = msecs_to_jiffies(vdev->config.timeout_ms),
+		.timeout_wq = vdev->timeout_wq,
+		.name = VSVM_NAME,
+		.dev = vdev->drm.dev,
+	};
+	struct drm_gpu_scheduler *sched = &queue->sched;
+	int err;
+
+	queue->fence_context = dma_fence_context_alloc(1);
+	err = drm_sched_init(sched, &args);
+	if (err)
+		return err;
+	err = drm_sched_entity_init(&queue->entity, DRM_SCHED_PRIORITY_NORMAL,
+				    &sched, 1, NULL);
+	if (err)
+		drm_sched_fini(sched);
+	return err;
+}
+
+static void vsvm_queues_fini(struct vsvm_vm *vm, unsigned int num)
+{
+	while (num--) {
+		drm_sched_entity_fini(&vm->queue[num].entity);
+		drm_sched_fini(&vm->queue[num].sched);
+	}
+}
+
 /**
- * vsvm_sched_init - set up the scheduler of an address space
- * @vm: address space with a queue
+ * vsvm_sched_init - set up the schedulers of an address space
+ * @vm: address space with queues
  *
  * Return: 0 or -ENOMEM.
  */
 int vsvm_sched_init(struct vsvm_vm *vm)
 {
-	const struct drm_sched_init_args args = {
-		.ops = &vsvm_sched_ops,
-		.num_rqs = DRM_SCHED_PRIORITY_COUNT,
-		.credit_limit = vm->ring->size,
-		.timeout = msecs_to_jiffies(vm->vdev->config.timeout_ms),
-		.timeout_wq = vm->vdev->timeout_wq,
-		.name = VSVM_NAME,
-		.dev = vm->vdev->drm.dev,
-	};
-	struct drm_gpu_scheduler *sched = &vm->sched;
+	unsigned int i;
 	int err;
 
-	vm->fence_context = dma_fence_context_alloc(1);
-	err = drm_sched_init(sched, &args);
-	if (err)
-		return err;
-	err = drm_sched_entity_init(&vm->entity, DRM_SCHED_PRIORITY_NORMAL,
-				    &sched, 1, NULL);
-	if (err)
-		drm_sched_fini(&vm->sched);
-	return err;
+	for (i = 0; i < VSVM_VM_QUEUES; i++) {
+		err = vsvm_queue_init(&vm->queue[i]);
+		if (err) {
+			vsvm_queues_fini(vm, i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static bool vsvm_queues_idle(struct vsvm_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < VSVM_VM_QUEUES; i++) {
+		if (!vsvm_ring_idle(vm->queue[i].ring))
+			return false;
+	}
+	return true;
 }
 
 /**
- * vsvm_sched_kill - end all jobs and the scheduler
+ * vsvm_sched_kill - end all jobs and the schedulers
  * @vm: address space, closed for new jobs
  *
  * Those on the hardware end with -ECANCELED. A fault that is being served may
@@ -272,15 +317,20 @@ int vsvm_sched_init(struct vsvm_vm *vm)
  */
 void vsvm_sched_kill(struct vsvm_vm *vm)
 {
-	unsigned int ms;
+	struct vsvm_queue *queue = vm->queue;
+	unsigned int ms, i;
 
-	drm_sched_entity_fini(&vm->entity);
-	/* No job gets to the ring any more. */
-	drm_sched_wqueue_stop(&vm->sched);
-	vsvm_ring_cancel_all(vm->ring, -ECANCELED);
-	for (ms = 0; ms < VSVM_CANCEL_MS && !vsvm_ring_idle(vm->ring); ms++)
+	for (i = 0; i < VSVM_VM_QUEUES; i++) {
+		drm_sched_entity_fini(&queue[i].entity);
+		/* No job gets to the ring any more. */
+		drm_sched_wqueue_stop(&queue[i].sched);
+		vsvm_ring_cancel_all(queue[i].ring, -ECANCELED);
+	}
+	for (ms = 0; ms < VSVM_CANCEL_MS && !vsvm_queues_idle(vm); ms++)
 		usleep_range(500, 1000);
-	if (!vsvm_ring_idle(vm->ring))
-		vsvm_ring_reset(vm->ring, -ECANCELED);
-	drm_sched_fini(&vm->sched);
+	for (i = 0; i < VSVM_VM_QUEUES; i++) {
+		/* Does nothing with one that is idle. */
+		vsvm_ring_reset(queue[i].ring, -ECANCELED);
+		drm_sched_fini(&queue[i].sched);
+	}
 }

@@ -10,7 +10,7 @@
 #include "vsvm_ring.h"
 
 struct drm_file;
-struct vsvm_vm;
+struct vsvm_queue;
 
 /* What became of a job; outlives it, for who waits. */
 struct vsvm_job_result {
@@ -23,11 +23,11 @@ struct vsvm_job_result {
  * struct vsvm_job - kernels that run one after the other
  * @base: base
  * @sub: its commands on the ring
- * @vm: address space, referenced
+ * @queue: of an address space, which is referenced
  * @fence: of the hardware, allocated with the job, set up when it runs
  * @result: referenced
  * @start_ns: when it was given to the hardware
- * @progress: of the address space, when it was last looked at
+ * @progress: of the queue, when it was last looked at
  * @extensions: how often it was found to be slow, but alive
  * @num: number of kernels
  * @cmd: the kernels
@@ -35,7 +35,7 @@ struct vsvm_job_result {
 struct vsvm_job {
 	struct drm_sched_job base;
 	struct vsvm_sub sub;
-	struct vsvm_vm *vm;
+	struct vsvm_queue *queue;
 	struct dma_fence *fence;
 	struct vsvm_job_result *result;
 	u64 start_ns;
@@ -45,8 +45,8 @@ struct vsvm_job {
 	struct vsvm_hw_cmd cmd[] __counted_by(num);
 };
 
-struct vsvm_job *vsvm_job_create(struct vsvm_vm *vm, struct drm_file *file,
-				 u32 num);
+struct vsvm_job *vsvm_job_create(struct vsvm_queue *queue,
+				 struct drm_file *file, u32 num);
 void vsvm_job_abort(struct vsvm_job *job);
 void vsvm_job_result_put(struct vsvm_job_result *result);
 

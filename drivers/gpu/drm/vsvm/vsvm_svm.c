@@ -73,8 +73,8 @@ static void vsvm_range_zap(struct vsvm_vm *vm, struct vsvm_range *range)
 		return;
 	vsvm_wait_init(&wait);
 	vsvm_push_begin(&push, ring, &wait.sub);
-	vsvm_pt_clear(&push, range);
-	vsvm_push_tlb(&push, vm->queue, drm_gpusvm_range_start(&range->base),
+	vsvm_pt_clear(&push, &range->ptes);
+	vsvm_pt_flush(&push, vm, drm_gpusvm_range_start(&range->base),
 		      drm_gpusvm_range_size(&range->base));
 	vsvm_push_end(&push);
 	vsvm_wait_for(ring, &wait);
@@ -95,7 +95,7 @@ static void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range)
 static void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range)
 {
 	vsvm_range_unmap(vm, range);
-	vsvm_pt_detach(vm, range);
+	vsvm_pt_detach(vm, &range->ptes);
 	drm_gpusvm_range_remove(&vm->svm, &range->base);
 }
 
@@ -165,17 +165,17 @@ static void vsvm_svm_zap(struct vsvm_vm *vm,
 
 		if (!range->mapped)
 			continue;
-		vsvm_pt_clear(&push, range);
+		vsvm_pt_clear(&push, &range->ptes);
 		first = min(first, drm_gpusvm_range_start(base));
 		last = max(last, drm_gpusvm_range_end(base));
 		range->mapped = false;
 	}
 	if (!last)
 		return;
-	vsvm_push_tlb(&push, vm->queue, first, last - first);
+	vsvm_pt_flush(&push, vm, first, last - first);
 	vsvm_push_end(&push);
 	vsvm_stat_add(vm->vdev, VSVM_STAT_INVALIDATIONS, 1);
-	/* The reset that this comes from has stopped the queue, for good. */
+	/* The reset that this comes from has stopped the queues, for good. */
 	if (vsvm_wait_for(ring, &wait))
 		drm_err_ratelimited(&vm->vdev->drm,
 				    "vm %u: invalidation failed\n", vm->id);
@@ -242,7 +242,7 @@ static void vsvm_range_drop(struct vsvm_vm *vm, struct vsvm_range *range)
 
 	drm_gpusvm_notifier_lock(&vm->svm);
 	range->mapped = false;
-	range->pt = NULL;
+	range->ptes.pt = NULL;
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
 			       vsvm_range_npages(range), &ctx);
@@ -393,7 +393,10 @@ static int vsvm_range_map(struct vsvm_vm *vm, struct vsvm_range *range)
 	struct vsvm_push push;
 	int err;
 
-	err = vsvm_pt_attach(vm, range, vsvm_pt_large(range));
+	err = vsvm_pt_attach(vm, &range->ptes,
+			     drm_gpusvm_range_start(&range->base),
+			     drm_gpusvm_range_size(&range->base),
+			     vsvm_pt_large(range));
 	if (err)
 		return err;
 	drm_gpusvm_notifier_lock(&vm->svm);
@@ -450,9 +453,11 @@ vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
 	return to_vsvm_range(base);
 }
 
-static int vsvm_fault_once(struct vsvm_vm *vm, unsigned long addr, bool write,
-			   unsigned int try)
+static int vsvm_fault_once(struct vsvm_queue *queue, unsigned long addr,
+			   u32 access, unsigned int try)
 {
+	const bool write = access != VSVM_HW_READ;
+	struct vsvm_vm *vm = queue->vm;
 	const unsigned long window = vsvm_chunks[try * ARRAY_SIZE(vsvm_chunks) /
 						 VSVM_FAULT_TRIES];
 	struct drm_gpusvm_ctx ctx = {
@@ -485,7 +490,7 @@ static int vsvm_fault_once(struct vsvm_vm *vm, unsigned long addr, bool write,
 			return err;
 	}
 	if (range->base.flags.migrate_devmem &&
-	    vm->fault_repeat < VSVM_FAULT_REPEATS)
+	    queue->fault_repeat < VSVM_FAULT_REPEATS)
 		vsvm_range_migrate(vm, range);
 	err = vsvm_range_get_pages(vm, range, &ctx);
 	if (!err && write && !range->writable)
@@ -493,38 +498,40 @@ static int vsvm_fault_once(struct vsvm_vm *vm, unsigned long addr, bool write,
 	return err ?: vsvm_range_map(vm, range);
 }
 
-static void vsvm_fault_note(struct vsvm_vm *vm, unsigned long addr)
+static void vsvm_fault_note(struct vsvm_queue *queue, unsigned long addr)
 {
-	if (vm->fault_page == addr >> PAGE_SHIFT) {
-		vm->fault_repeat++;
+	if (queue->fault_page == addr >> PAGE_SHIFT) {
+		queue->fault_repeat++;
 	} else {
-		vm->fault_page = addr >> PAGE_SHIFT;
-		vm->fault_repeat = 0;
+		queue->fault_page = addr >> PAGE_SHIFT;
+		queue->fault_repeat = 0;
 	}
 }
 
-static int vsvm_fault_retry(struct vsvm_vm *vm, unsigned long addr, bool write)
+static int vsvm_fault_retry(struct vsvm_queue *queue, unsigned long addr,
+			    u32 access)
 {
+	struct vsvm_vm *vm = queue->vm;
 	unsigned int try;
 	int err = -EAGAIN;
 
 	guard(mutex)(&vm->lock);
-	vsvm_fault_note(vm, addr);
+	vsvm_fault_note(queue, addr);
 	for (try = 0; try < VSVM_FAULT_TRIES && err == -EAGAIN; try++) {
 		if (READ_ONCE(vm->closed))
 			return -ECANCELED;
 		if (vsvm_vm_broken(vm))
 			return -EIO;
-		err = vsvm_fault_once(vm, addr, write, try);
+		err = vsvm_fault_once(queue, addr, access, try);
 	}
 	return err;
 }
 
 /**
  * vsvm_svm_fault - serve a fault of the GPU
- * @vm: address space
+ * @queue: which stalls
  * @addr: address that it touched
- * @write: or read
+ * @access: VSVM_HW_READ, VSVM_HW_WRITE or VSVM_HW_ATOMIC
  *
  * On success the address is mapped, unless it was invalidated again meanwhile.
  *
@@ -534,13 +541,14 @@ static int vsvm_fault_retry(struct vsvm_vm *vm, unsigned long addr, bool write)
  * serving it failed too often; -ENOMEM, -ENOSPC for want of a page table; -EIO,
  * -ENODEV; -ECANCELED if the address space is being closed.
  */
-int vsvm_svm_fault(struct vsvm_vm *vm, unsigned long addr, bool write)
+int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access)
 {
+	struct vsvm_vm *vm = queue->vm;
 	int err;
 
 	if (!mmget_not_zero(vm->mm))
 		return -EFAULT;
-	err = vsvm_fault_retry(vm, addr, write);
+	err = vsvm_fault_retry(queue, addr, access);
 	/* Maybe the last user: do not tear down a process's memory here. */
 	mmput_async(vm->mm);
 	return err == -EAGAIN || err == -EINTR ? -EFAULT : err;

@@ -10,6 +10,7 @@ struct drm_pagemap;
 struct drm_pagemap_addr;
 struct mm_struct;
 struct vsvm_device;
+struct vsvm_queue;
 struct vsvm_vm;
 
 /* Pages that a scan looks at in one go: a large page. */
@@ -49,7 +50,7 @@ struct vsvm_scanner {
 int vsvm_svm_init(struct vsvm_vm *vm);
 void vsvm_svm_unmap_all(struct vsvm_vm *vm);
 void vsvm_svm_fini(struct vsvm_vm *vm);
-int vsvm_svm_fault(struct vsvm_vm *vm, unsigned long addr, bool write);
+int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access);
 
 /* vsvm_place.c */
 int vsvm_span_at(struct mm_struct *mm, unsigned long addr,

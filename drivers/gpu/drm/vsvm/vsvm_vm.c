@@ -32,17 +32,31 @@ static int vsvm_vm_init_memory(struct vsvm_vm *vm)
 	return vm->scan_pfn && vm->scan_res && vm->staging ? 0 : -ENOMEM;
 }
 
-static int vsvm_vm_init_queue(struct vsvm_vm *vm)
+static int vsvm_vm_init_queues(struct vsvm_vm *vm)
 {
-	int queue;
+	struct vsvm_device *vdev = vm->vdev;
+	unsigned int i;
+	int group;
 
-	queue = ida_alloc_max(&vm->vdev->queue_ida, VSVM_HW_NUM_QUEUES - 1,
-			      GFP_KERNEL);
-	if (queue < 0)
-		return queue;
-	vm->queue = queue;
-	vm->ring = &vm->vdev->ring[VSVM_HW_QUEUE0 + queue];
+	group = ida_alloc_max(&vdev->group_ida, VSVM_MAX_VMS - 1, GFP_KERNEL);
+	if (group < 0)
+		return group;
+	vm->group = group;
+	for (i = 0; i < VSVM_VM_QUEUES; i++) {
+		vm->queue[i].vm = vm;
+		vm->queue[i].ring = &vdev->ring[VSVM_HW_QUEUE0 +
+						vsvm_vm_hw_queue(vm) + i];
+	}
+	set_bit(group, vdev->groups);
 	return 0;
+}
+
+static void vsvm_vm_fini_queues(struct vsvm_vm *vm)
+{
+	if (vm->group < 0)
+		return;
+	clear_bit(vm->group, vm->vdev->groups);
+	ida_free(&vm->vdev->group_ida, vm->group);
 }
 
 static int vsvm_vm_init_parts(struct vsvm_vm *vm)
@@ -52,7 +66,7 @@ static int vsvm_vm_init_parts(struct vsvm_vm *vm)
 	err = vsvm_vm_init_memory(vm);
 	if (err)
 		return err;
-	err = vsvm_vm_init_queue(vm);
+	err = vsvm_vm_init_queues(vm);
 	if (err)
 		return err;
 	vm->dpagemap = vsvm_pagemap_get(vm->vdev);
@@ -73,8 +87,7 @@ static void vsvm_vm_fini_parts(struct vsvm_vm *vm)
 	}
 	drm_pagemap_put(vm->dpagemap);
 	vm->dpagemap = NULL;
-	if (vm->queue >= 0)
-		ida_free(&vm->vdev->queue_ida, vm->queue);
+	vsvm_vm_fini_queues(vm);
 	if (vm->staging)
 		dma_free_coherent(vm->vdev->drm.dev, VSVM_HW_PAGE_SIZE,
 				  vm->staging, vm->staging_dma);
@@ -115,7 +128,7 @@ static void vsvm_vm_publish(struct vsvm_vm *vm)
 	scoped_guard(mutex, &vdev->vm_lock)
 		list_add_tail(&vm->link, &vdev->vms);
 	scoped_guard(spinlock, &vdev->fault_lock)
-		vdev->queue_vm[vm->queue] = vm;
+		vdev->group_vm[vm->group] = vm;
 }
 
 static void vsvm_vm_retract(struct vsvm_vm *vm)
@@ -123,7 +136,7 @@ static void vsvm_vm_retract(struct vsvm_vm *vm)
 	struct vsvm_device *vdev = vm->vdev;
 
 	scoped_guard(spinlock, &vdev->fault_lock)
-		vdev->queue_vm[vm->queue] = NULL;
+		vdev->group_vm[vm->group] = NULL;
 	scoped_guard(mutex, &vdev->vm_lock)
 		list_del_init(&vm->link);
 }
@@ -140,7 +153,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	vm->epoch = READ_ONCE(vdev->epoch);
 	mmgrab(current->mm);
 	vm->mm = current->mm;
-	vm->queue = -1;
+	vm->group = -1;
 	mutex_init(&vm->close_lock);
 	mutex_init(&vm->submit_lock);
 	mutex_init(&vm->lock);

@@ -38,12 +38,24 @@ struct vsvm_pt {
 };
 
 /**
+ * struct vsvm_ptes - where the entries of up to 2 MiB are
+ * @pt: table that holds them, referenced; NULL if there never were any
+ * @offset: of the first one in VRAM
+ * @bytes: size of all; one entry if they are a large page
+ *
+ * Written with vsvm_vm.lock, while nothing is mapped by way of them.
+ */
+struct vsvm_ptes {
+	struct vsvm_pt *pt;
+	u64 offset;
+	u64 bytes;
+};
+
+/**
  * struct vsvm_range - an SVM range
  * @base: base; lies in one VMA when it is mapped
  * @pages: DMA addresses of its pages
- * @pt: table that holds its entries, referenced; NULL if it never had any
- * @pte_offset: of its first entry in VRAM
- * @pte_bytes: size of its entries; one entry if mapped as a large page
+ * @ptes: its page-table entries
  * @mapped: its entries are valid
  * @writable: @pages were taken for writing
  * @gc_link: in vsvm_vm.gc_list, when its memory was unmapped
@@ -54,9 +66,7 @@ struct vsvm_pt {
 struct vsvm_range {
 	struct drm_gpusvm_range base;
 	struct drm_gpusvm_pages pages;
-	struct vsvm_pt *pt;
-	u64 pte_offset;
-	u64 pte_bytes;
+	struct vsvm_ptes ptes;
 	bool mapped;
 	bool writable;
 	struct list_head gc_link;
@@ -67,10 +77,33 @@ static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
 	return container_of(range, struct vsvm_range, base);
 }
 
-/* Faults that wait to be served. More are not needed: a replay brings back
- * what does not fit.
+#define VSVM_VM_QUEUES	DRM_VSVM_NUM_QUEUES
+
+/**
+ * struct vsvm_queue - one of the queues of an address space
+ * @vm: address space
+ * @ring: of a compute queue of the hardware
+ * @sched: scheduler, of its own so that one hung job stops no others
+ * @entity: where jobs queue
+ * @fence_context: of the fences of the hardware
+ * @fence_seqno: of the last one; jobs of a queue run one after the other
+ * @busy_until: when the last of them was done
+ * @served: faults served, to tell a slow job from a hung one
+ * @fault_page: page that faulted last, with vsvm_vm.lock
+ * @fault_repeat: how often in a row
  */
-#define VSVM_VM_FAULTS	8
+struct vsvm_queue {
+	struct vsvm_vm *vm;
+	struct vsvm_ring *ring;
+	struct drm_gpu_scheduler sched;
+	struct drm_sched_entity entity;
+	u64 fence_context;
+	u64 fence_seqno;
+	u64 busy_until;
+	atomic_t served;
+	u64 fault_page;
+	unsigned int fault_repeat;
+};
 
 /**
  * struct vsvm_vm - an address space
@@ -79,17 +112,13 @@ static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
  * @vdev: device, referenced
  * @id: number in its file
  * @mm: process that it mirrors; the memory of the structure is held, not more
- * @queue: its compute queue
- * @ring: of that queue
+ * @group: of the hardware's queues, all by one page table; -1 if it has none
+ * @queue: its queues
  * @dpagemap: the device's pagemap, referenced until it is closed
  * @close_lock: ends it once, and makes others wait for that
  * @closed: it has ended; with @close_lock, @submit_lock and @lock to set
  * @link: in vsvm_device.vms
  * @submit_lock: order of jobs
- * @sched: scheduler, of its own so that one hung job stops no others
- * @entity: where jobs queue
- * @fence_context: of the fences of the hardware
- * @fence_seqno: of the last one; jobs run one after the other
  * @svm: mirror of the process
  * @lock: see vsvm_drv.h
  * @root: page table
@@ -102,15 +131,11 @@ static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
  * @gc_lock: protects @gc_list; taken in invalidations
  * @gc_list: ranges whose memory was unmapped
  * @gc_work: removes them
- * @fault: records to be served, with vsvm_device.fault_lock
- * @num_faults: how many
+ * @fault: what each queue is stalled at, with vsvm_device.fault_lock
+ * @faults: of these, which are to be served: a bit each
  * @fault_work: serves them
- * @served: faults served, to tell a slow job from a hung one
- * @fault_page: page that faulted last
- * @fault_repeat: how often in a row
  * @usage: VRAM of its process, referenced
  * @busy_ns: time that its jobs spent on the hardware
- * @busy_until: when the last of them was done
  */
 struct vsvm_vm {
 	struct kref ref;
@@ -118,8 +143,8 @@ struct vsvm_vm {
 	struct vsvm_device *vdev;
 	u32 id;
 	struct mm_struct *mm;
-	int queue;
-	struct vsvm_ring *ring;
+	int group;
+	struct vsvm_queue queue[VSVM_VM_QUEUES];
 	struct drm_pagemap *dpagemap;
 
 	/* Outermost. */
@@ -129,10 +154,6 @@ struct vsvm_vm {
 
 	/* Order of jobs. */
 	struct mutex submit_lock;
-	struct drm_gpu_scheduler sched;
-	struct drm_sched_entity entity;
-	u64 fence_context;
-	u64 fence_seqno;
 
 	struct drm_gpusvm svm;
 	/* Ranges and page tables. */
@@ -149,20 +170,22 @@ struct vsvm_vm {
 	struct list_head gc_list;
 	struct work_struct gc_work;
 
-	struct vsvm_hw_fault fault[VSVM_VM_FAULTS];
-	unsigned int num_faults;
+	struct vsvm_hw_fault fault[VSVM_VM_QUEUES];
+	unsigned long faults;
 	struct work_struct fault_work;
-	atomic_t served;
-	u64 fault_page;
-	unsigned int fault_repeat;
 	struct vsvm_usage *usage;
 	atomic64_t busy_ns;
-	u64 busy_until;
 };
 
 static inline struct vsvm_vm *to_vsvm_vm(struct drm_gpusvm *svm)
 {
 	return container_of(svm, struct vsvm_vm, svm);
+}
+
+/* The first of the hardware's queues that it has. */
+static inline unsigned int vsvm_vm_hw_queue(const struct vsvm_vm *vm)
+{
+	return vm->group * VSVM_VM_QUEUES;
 }
 
 /* May its jobs run? Not after the paging engine lost commands. */
@@ -186,12 +209,15 @@ unsigned int vsvm_vm_collect(struct vsvm_device *vdev, struct vsvm_vm **vms,
 int vsvm_pt_init(struct vsvm_vm *vm);
 void vsvm_pt_disable(struct vsvm_vm *vm);
 void vsvm_pt_fini(struct vsvm_vm *vm);
-int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_range *range, bool large);
-void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_range *range);
+int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
+		   u64 size, bool large);
+void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_ptes *ptes);
 bool vsvm_pt_large(struct vsvm_range *range);
 void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
 		   struct vsvm_range *range);
-void vsvm_pt_clear(struct vsvm_push *push, struct vsvm_range *range);
+void vsvm_pt_clear(struct vsvm_push *push, const struct vsvm_ptes *ptes);
+void vsvm_pt_flush(struct vsvm_push *push, struct vsvm_vm *vm, u64 start,
+		   u64 size);
 
 /* vsvm_fault.c */
 void vsvm_vm_fault_work(struct work_struct *work);

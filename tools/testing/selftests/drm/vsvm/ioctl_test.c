@@ -31,8 +31,9 @@
 LAYOUT(drm_vsvm_query, 16, data, 8);
 LAYOUT(drm_vsvm_device_info, 32, va_bits, 16);
 LAYOUT(drm_vsvm_device_info, 32, device_id, 28);
-LAYOUT(drm_vsvm_stats, 112, to_vram_bytes, 32);
-LAYOUT(drm_vsvm_stats, 112, jobs_failed, 104);
+LAYOUT(drm_vsvm_stats, 160, to_vram_bytes, 32);
+LAYOUT(drm_vsvm_stats, 160, jobs_failed, 104);
+LAYOUT(drm_vsvm_stats, 160, copies_2m, 152);
 LAYOUT(drm_vsvm_vm_create, 8, vm_id, 4);
 LAYOUT(drm_vsvm_vm_destroy, 8, pad, 4);
 LAYOUT(drm_vsvm_kernel, 40, dst, 8);
@@ -40,12 +41,18 @@ LAYOUT(drm_vsvm_kernel, 40, arg, 32);
 LAYOUT(drm_vsvm_sync, 16, point, 8);
 LAYOUT(drm_vsvm_exec, 48, kernels, 16);
 LAYOUT(drm_vsvm_exec, 48, fault_addr, 32);
-LAYOUT(drm_vsvm_exec, 48, pad, 44);
+LAYOUT(drm_vsvm_exec, 48, queue, 44);
 LAYOUT(drm_vsvm_prefetch, 48, start, 8);
 LAYOUT(drm_vsvm_prefetch, 48, flags, 24);
 LAYOUT(drm_vsvm_prefetch, 48, skipped, 40);
 LAYOUT(drm_vsvm_residency, 32, start, 8);
 LAYOUT(drm_vsvm_residency, 32, pages, 24);
+LAYOUT(drm_vsvm_gem_create, 16, handle, 12);
+LAYOUT(drm_vsvm_gem_mmap, 16, offset, 8);
+LAYOUT(drm_vsvm_vm_bind, 40, offset, 16);
+LAYOUT(drm_vsvm_vm_bind, 40, length, 32);
+LAYOUT(drm_vsvm_madvise, 32, value, 24);
+LAYOUT(drm_vsvm_exclusive, 32, taken, 24);
 
 FIXTURE(ioctl) {
 	struct vt t;
@@ -339,10 +346,10 @@ TEST_F_TIMEOUT(ioctl, prefetch, SECONDS)
 	p.location = UINT32_MAX;
 	EXPECT_EQ(-EINVAL, CALL(self, PREFETCH, &p));
 	p = good;
-	p.flags = 1;
+	p.flags = 2;
 	EXPECT_EQ(-EINVAL, CALL(self, PREFETCH, &p));
 	p = good;
-	p.pad = 1;
+	p.syncobj = 1;
 	EXPECT_EQ(-EINVAL, CALL(self, PREFETCH, &p));
 	EXPECT_EQ(-EFAULT, CALL(self, PREFETCH, NULL));
 }
@@ -417,7 +424,7 @@ TEST_F_TIMEOUT(ioctl, exec, SECONDS)
 	j.exec.flags = 1u << 31;
 	EXPECT_EQ(-EINVAL, submit(&self->t, &j));
 	j = good;
-	j.exec.pad = 1;
+	j.exec.queue = DRM_VSVM_NUM_QUEUES;
 	EXPECT_EQ(-EINVAL, submit(&self->t, &j));
 	j = good;
 	j.exec.num_kernels = 0;
