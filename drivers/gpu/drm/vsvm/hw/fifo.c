@@ -4,6 +4,18 @@
  */
 #include "vsvm_hw_priv.h"
 
+/*
+ * Is there a place for the record at head? Indices that wrap leave out places
+ * unless their number is a power of two: the FIFO has to be empty then before
+ * it begins again with place 0.
+ */
+static bool has_room(const struct vsvm_hw *hw, u32 tail)
+{
+	const u32 head = hw->fifo_head, size = hw->fifo_size;
+
+	return head - tail < size && (head >= tail || !(size & (size - 1)));
+}
+
 /**
  * vsvm_hw_fault_push - report a fault to the driver
  * @hw: the hardware
@@ -20,8 +32,8 @@ void vsvm_hw_fault_push(struct vsvm_hw *hw, const struct vsvm_hw_fault *fault)
 
 	vsvm_hw_lock(&hw->fifo_lock);
 	/* Acquire: the driver is done reading the slots before its tail. */
-	if (hw->fifo_head - smp_load_acquire(&fifo->tail) < VSVM_HW_FAULT_RING) {
-		shared->fault[hw->fifo_head % VSVM_HW_FAULT_RING] = *fault;
+	if (has_room(hw, smp_load_acquire(&fifo->tail))) {
+		shared->fault[hw->fifo_head % hw->fifo_size] = *fault;
 		hw->fifo_head++;
 		/* Release: the record. */
 		smp_store_release(&fifo->head, hw->fifo_head);

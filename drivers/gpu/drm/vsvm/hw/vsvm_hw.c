@@ -33,6 +33,7 @@ static void init_rings(struct vsvm_hw *hw)
 	shared->magic = VSVM_HW_MAGIC;
 	shared->version = VSVM_HW_VERSION;
 	shared->vram_size = hw->vram_size;
+	shared->fifo.size = hw->fifo_size;
 }
 
 /**
@@ -45,7 +46,8 @@ static void init_rings(struct vsvm_hw *hw)
  * Lays out the rings in the shared region. With the sanitizer all of VRAM is
  * free at first.
  *
- * Return: 0, -EINVAL for a VRAM size that is 0 or not whole pages, or -ENOMEM.
+ * Return: 0, -EINVAL for a VRAM size that is 0 or not whole pages or a fault
+ * FIFO that is too large, or -ENOMEM.
  */
 int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,
 		 const struct vsvm_hw_host *host, void *priv)
@@ -56,6 +58,8 @@ int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,
 
 	if (!config->vram_size || config->vram_size & (VSVM_HW_PAGE_SIZE - 1))
 		return -EINVAL;
+	if (config->fault_entries > VSVM_HW_FAULT_RING)
+		return -EINVAL;
 	new = vsvm_hw_alloc(sizeof(*new));
 	if (!new)
 		return -ENOMEM;
@@ -64,6 +68,8 @@ int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,
 	new->shared = config->shared;
 	new->vram = config->vram;
 	new->vram_size = config->vram_size;
+	new->fifo_size = config->fault_entries ? config->fault_entries :
+						 VSVM_HW_FAULT_RING;
 	err = vsvm_hw_vram_init(new, config->sanitize);
 	if (err) {
 		vsvm_hw_free(new);

@@ -35,12 +35,15 @@ struct vsvm_hw_host {
  * @vram_size: in bytes, a multiple of the 4 KiB page
  * @shared: rings, zeroed by the caller
  * @sanitize: poison free VRAM, and refuse engines access to it
+ * @fault_entries: places of the fault FIFO, 1 to VSVM_HW_FAULT_RING, or 0 for
+ *	VSVM_HW_FAULT_RING
  */
 struct vsvm_hw_config {
 	void *vram;
 	__u64 vram_size;
 	struct vsvm_hw_shared *shared;
 	bool sanitize;
+	__u32 fault_entries;
 };
 
 int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,

@@ -93,6 +93,7 @@ struct vsvm_hw {
 	u64 vram_size;
 	u8 *in_use;		/* a byte per page of VRAM, or NULL: no sanitizer */
 	struct vsvm_hw_lock fifo_lock;
+	u32 fifo_size;		/* what the driver makes of its copy is its affair */
 	u32 fifo_head;
 	u32 fifo_overflow;
 	struct vsvm_hw_engine engine[VSVM_HW_NUM_ENGINES];

@@ -70,10 +70,15 @@ static const struct vsvm_hw_host bench_host = {
 
 struct hw_bench *hw_bench_create(struct kunit *test, bool sanitize)
 {
-	struct vsvm_hw_config config = {
-		.vram_size = BENCH_VRAM_SIZE,
+	return hw_bench_create_as(test, &(struct vsvm_hw_config){
 		.sanitize = sanitize,
-	};
+	});
+}
+
+struct hw_bench *hw_bench_create_as(struct kunit *test,
+				    const struct vsvm_hw_config *wanted)
+{
+	struct vsvm_hw_config config = *wanted;
 	struct hw_bench *b = vsvm_hw_alloc(sizeof(*b));
 
 	if (!b)
@@ -83,6 +88,7 @@ struct hw_bench *hw_bench_create(struct kunit *test, bool sanitize)
 	b->system = vsvm_hw_alloc(BENCH_SYSTEM_SIZE);
 	b->shared = vsvm_hw_alloc(sizeof(*b->shared));
 	config.vram = b->vram;
+	config.vram_size = BENCH_VRAM_SIZE;
 	config.shared = b->shared;
 	if (!b->vram || !b->system || !b->shared ||
 	    vsvm_hw_init(&b->hw, &config, &bench_host, b)) {
@@ -232,7 +238,7 @@ bool hw_bench_fault(struct hw_bench *b, struct vsvm_hw_fault *fault)
 	/* Acquire: the record. */
 	if (smp_load_acquire(&fifo->head) == fifo->tail)
 		return false;
-	*fault = b->shared->fault[fifo->tail % VSVM_HW_FAULT_RING];
+	*fault = b->shared->fault[fifo->tail % b->hw->fifo_size];
 	smp_store_release(&fifo->tail, fifo->tail + 1);	/* done with the slot */
 	return true;
 }

@@ -56,6 +56,9 @@ struct hw_bench {
 };
 
 struct hw_bench *hw_bench_create(struct kunit *test, bool sanitize);
+/* With settings other than VRAM and rings, which are the bench's. */
+struct hw_bench *hw_bench_create_as(struct kunit *test,
+				    const struct vsvm_hw_config *wanted);
 void hw_bench_destroy(struct hw_bench *b);
 int hw_bench_init(struct kunit *test);		/* for suites; with sanitizer */
 void hw_bench_exit(struct kunit *test);

@@ -127,11 +127,87 @@ static void fifo_bad_tail(struct kunit *test)
 	expect_record(b, 3);
 }
 
+/* A FIFO of few places is one whatever the driver writes to its size. */
+static void fifo_small(struct kunit *test)
+{
+	static const u32 sizes[] = { 1, 2, 3, 7, 100, 255, 256 };
+	struct hw_bench *b;
+	unsigned int i, q, round;
+	u32 size;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		size = sizes[i];
+		b = hw_bench_create_as(test, &(struct vsvm_hw_config){
+			.sanitize = true, .fault_entries = size,
+		});
+		KUNIT_ASSERT_NOT_NULL(test, b);
+		KUNIT_EXPECT_EQ(test, b->shared->fifo.size, size);
+		b->shared->fifo.size = i & 1 ? 0 : ~0u;
+		for (q = 0; q < VSVM_HW_NUM_QUEUES; q++) {
+			b->shared->ring[BENCH_QUEUE(q)].generation = q + 1;
+			fault_once(b, q);
+		}
+		KUNIT_EXPECT_EQ(test, b->shared->fifo.head, size);
+		KUNIT_EXPECT_EQ(test, b->shared->fifo.overflow, VSVM_HW_NUM_QUEUES - size);
+		/* The driver takes what is there, and replays all. */
+		for (round = 0; round < 4; round++) {
+			for (q = 0; q < size; q++)
+				expect_record(b, q);
+			KUNIT_EXPECT_FALSE(test, hw_bench_fault(b, &(struct vsvm_hw_fault){ }));
+			for (q = 0; q < VSVM_HW_NUM_QUEUES; q++)
+				hw_bench_replay(b, q);
+		}
+		/* Beyond the places in use nobody wrote. */
+		for (q = size; q < VSVM_HW_FAULT_RING; q++)
+			KUNIT_EXPECT_EQ(test, b->shared->fault[q].generation, 0);
+		hw_bench_destroy(b);
+	}
+}
+
+/*
+ * Indices wrap where places do only if these are a power of two. Else the
+ * records before and after would be in the same place.
+ */
+static void fifo_index_wrap(struct kunit *test)
+{
+	static const u32 sizes[] = { 3, 4, 5, 8, 100, 255, 256 };
+	struct hw_bench *b;
+	unsigned int i, q, kept;
+	u32 size;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		size = sizes[i];
+		b = hw_bench_create_as(test, &(struct vsvm_hw_config){
+			.fault_entries = size,
+		});
+		KUNIT_ASSERT_NOT_NULL(test, b);
+		b->hw->fifo_head = -2;
+		b->shared->fifo.head = -2;
+		b->shared->fifo.tail = -2;
+		for (q = 0; q < 4; q++) {
+			b->shared->ring[BENCH_QUEUE(q)].generation = q + 1;
+			fault_once(b, q);
+		}
+		kept = size & (size - 1) ? 2 : 4;
+		KUNIT_EXPECT_EQ(test, b->shared->fifo.overflow, 4 - kept);
+		for (q = 0; q < kept; q++)
+			expect_record(b, q);
+		for (; q < 4; q++) {
+			hw_bench_replay(b, q);
+			expect_record(b, q);
+		}
+		KUNIT_EXPECT_EQ(test, b->shared->fifo.tail, 2);
+		hw_bench_destroy(b);
+	}
+}
+
 static struct kunit_case fifo_cases[] = {
 	KUNIT_CASE(fifo_order),
 	KUNIT_CASE(fifo_overflow),
 	KUNIT_CASE(fifo_overflow_cancel),
 	KUNIT_CASE(fifo_bad_tail),
+	KUNIT_CASE(fifo_small),
+	KUNIT_CASE(fifo_index_wrap),
 	{ }
 };
 

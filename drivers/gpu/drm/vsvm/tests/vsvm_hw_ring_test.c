@@ -35,6 +35,7 @@ static void ring_layout(struct kunit *test)
 		next += shared->ring[i].size;
 	}
 	KUNIT_EXPECT_EQ(test, next, VSVM_HW_NUM_CMDS);
+	KUNIT_EXPECT_EQ(test, shared->fifo.size, VSVM_HW_FAULT_RING);
 }
 
 static void ring_vram_size(struct kunit *test)
@@ -53,6 +54,25 @@ static void ring_vram_size(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, vsvm_hw_init(&hw, &config, &host, NULL), -EINVAL);
 	}
 	vsvm_hw_fini(NULL);
+}
+
+static void ring_fault_entries(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	static const u32 wrong[] = { VSVM_HW_FAULT_RING + 1, ~0u };
+	const struct vsvm_hw_host host = { };
+	struct vsvm_hw *hw;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		const struct vsvm_hw_config config = {
+			.vram = b->vram, .vram_size = BENCH_VRAM_SIZE,
+			.shared = b->shared, .fault_entries = wrong[i],
+		};
+
+		KUNIT_EXPECT_EQ(test, vsvm_hw_init(&hw, &config, &host, NULL), -EINVAL);
+	}
+	KUNIT_EXPECT_EQ(test, b->shared->fifo.size, VSVM_HW_FAULT_RING);
 }
 
 /* Batches of all sizes, twice around the ring, and across the wrap of indices. */
@@ -411,6 +431,7 @@ static void ring_random(struct kunit *test)
 static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_layout),
 	KUNIT_CASE(ring_vram_size),
+	KUNIT_CASE(ring_fault_entries),
 	KUNIT_CASE(ring_wrap),
 	KUNIT_CASE(ring_order),
 	KUNIT_CASE(ring_interrupts),
