@@ -254,6 +254,34 @@ static u32 step_chase(struct vsvm_hw_queue *q)
 	return store_result(q, result, 2);
 }
 
+/*
+ * One addition at a time, each by a translation of its own: the page may be
+ * taken away between any two of them.
+ */
+static u32 step_atomic(struct vsvm_hw_queue *q)
+{
+	struct vsvm_hw_kernel *k = &q->kernel;
+	const struct vsvm_hw_cmd *cmd = &k->cmd;
+	unsigned int budget = VSVM_HW_ATOMIC_SLICE;
+
+	while (k->pos < cmd->len) {
+		u64 len = sizeof(u64);
+		void *dst;
+		u32 status;
+
+		if (!budget--)
+			return VSVM_HW_MORE;
+		status = vsvm_hw_translate(q, cmd->dst, VSVM_HW_ATOMIC, &dst, &len);
+		if (status)
+			return status;
+		if (len < sizeof(u64))
+			return VSVM_HW_ERR_DMA;
+		vsvm_hw_atomic_add(dst, cmd->arg);
+		k->pos++;
+	}
+	return VSVM_HW_OK;
+}
+
 static u32 step(struct vsvm_hw_queue *q)
 {
 	switch (q->kernel.cmd.op) {
@@ -262,6 +290,8 @@ static u32 step(struct vsvm_hw_queue *q)
 		return step_reduce(q);
 	case VSVM_HW_K_CHASE:
 		return step_chase(q);
+	case VSVM_HW_K_ATOMIC_ADD:
+		return step_atomic(q);
 	default:
 		return step_elements(q);
 	}
@@ -284,6 +314,7 @@ static u32 check_kernel(const struct vsvm_hw_cmd *cmd, u64 *result)
 	case VSVM_HW_K_HISTOGRAM:
 	case VSVM_HW_K_SUM:
 	case VSVM_HW_K_CHASE:
+	case VSVM_HW_K_ATOMIC_ADD:
 		dst_bits = 7;
 		break;
 	default:

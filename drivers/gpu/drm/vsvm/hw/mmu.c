@@ -6,9 +6,9 @@
  *   va ── small TLB ── large TLB ── walk ──> leaf ──> aperture and address
  *
  * A hit never looks at memory, so that a driver that forgets an invalidation
- * works with old translations, as it would on silicon. The one exception is a
- * write through a leaf without write permission, which walks again: hardware
- * does so in order that a page can be made writable without an invalidation.
+ * works with old translations, as it would on silicon. The one exception is an
+ * access that the leaf does not permit, which walks again: hardware does so in
+ * order that a page can be given permissions without an invalidation.
  *
  * The queue's lock is held from the translation to the end of the accesses
  * that use it. SET_ROOT and TLB_INVALIDATE take the same lock, so once one of
@@ -173,11 +173,23 @@ static u32 walk(struct vsvm_hw_queue *q, u64 va, u64 *pte, unsigned int *shift)
 	return VSVM_HW_OK;
 }
 
+/* What a leaf must have for an access of kind @access. */
+static u64 bits_for(u32 access)
+{
+	switch (access) {
+	case VSVM_HW_READ:
+		return 0;
+	case VSVM_HW_WRITE:
+		return VSVM_PTE_WRITE;
+	}
+	return VSVM_PTE_WRITE | VSVM_PTE_ATOMIC;
+}
+
 /**
  * vsvm_hw_translate - pointer to the memory behind a virtual address
  * @q: the queue, locked
  * @va: virtual address
- * @access: VSVM_HW_READ or VSVM_HW_WRITE
+ * @access: VSVM_HW_READ, VSVM_HW_WRITE or VSVM_HW_ATOMIC
  * @ptr: gets the pointer, good while the lock is held
  * @len: bytes wanted, not 0. Gets the bytes that @ptr is good for: at most to
  *	the end of the leaf.
@@ -190,7 +202,7 @@ static u32 walk(struct vsvm_hw_queue *q, u64 va, u64 *pte, unsigned int *shift)
 u32 vsvm_hw_translate(struct vsvm_hw_queue *q, u64 va, u32 access,
 		      void **ptr, u64 *len)
 {
-	const u64 need = access == VSVM_HW_WRITE ? VSVM_PTE_WRITE : 0;
+	const u64 need = bits_for(access);
 	unsigned int aperture, shift;
 	u64 pte, offset, addr;
 	u32 status;

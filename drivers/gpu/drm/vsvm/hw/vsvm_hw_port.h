@@ -2,13 +2,15 @@
 /*
  * All that the virtual GPU takes from the place it runs in, besides
  * struct vsvm_hw_host: memory at init, a lock that may sleep, ordered loads
- * and stores, memory moves. A third place to run in needs a third section.
+ * and stores, an addition that is atomic to CPUs as well, memory moves. A third
+ * place to run in needs a third section.
  */
 #ifndef _VSVM_HW_PORT_H_
 #define _VSVM_HW_PORT_H_
 
 #ifdef __KERNEL__
 
+#include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/minmax.h>
@@ -45,6 +47,11 @@ static inline void vsvm_hw_lock(struct vsvm_hw_lock *lock)
 static inline void vsvm_hw_unlock(struct vsvm_hw_lock *lock)
 {
 	mutex_unlock(&lock->mutex);
+}
+
+static inline void vsvm_hw_atomic_add(void *p, u64 value)
+{
+	atomic64_add(value, (atomic64_t *)p);
 }
 
 /* Zeroed. In init only: engines do not allocate. */
@@ -129,6 +136,11 @@ static inline void vsvm_hw_unlock(struct vsvm_hw_lock *lock)
 	if (lock->owner != lock->next)
 		pthread_cond_broadcast(&lock->turn);
 	pthread_mutex_unlock(&lock->mutex);
+}
+
+static inline void vsvm_hw_atomic_add(void *p, u64 value)
+{
+	__atomic_fetch_add((u64 *)p, value, __ATOMIC_RELAXED);
 }
 
 static inline void *vsvm_hw_alloc(size_t size)

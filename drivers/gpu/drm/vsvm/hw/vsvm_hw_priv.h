@@ -22,6 +22,8 @@
 #define VSVM_HW_COPY_SLICE	(256ull << 10)
 /* The same for a pointer chase, in nodes: each may miss every cache there is. */
 #define VSVM_HW_CHASE_SLICE	1024
+/* And for atomics, in operations. */
+#define VSVM_HW_ATOMIC_SLICE	1024
 
 #define VSVM_HW_NO_ROOT		(~0ull)
 #define VSVM_HW_POISON		0xe5

@@ -59,6 +59,8 @@ static void bench_relax(void *priv)
 		hw_bench_cancel(b, b->busy);
 	if (b->stop_after && n == b->stop_after)
 		vsvm_hw_stop(b->hw, b->busy);
+	if (b->unmap_after && n == b->unmap_after)
+		hw_window_unmap_all(b);
 }
 
 static const struct vsvm_hw_host bench_host = {
@@ -283,9 +285,16 @@ u64 hw_window_offset(u64 va)
 	return (va >= SRC_VA ? LARGE : 0) + page * 7 % (WINDOW_SIZE / PAGE) * PAGE;
 }
 
-void hw_window_map(struct hw_bench *b, u64 va, bool write)
+/* With what an access of that kind needs. */
+void hw_window_map(struct hw_bench *b, u64 va, u32 access)
 {
-	hw_bench_map(b, 0, va, PTE_SYSTEM(hw_window_offset(va)) | (write ? PTE_RW : 0));
+	static const u64 bits[] = {
+		[VSVM_HW_READ] = 0,
+		[VSVM_HW_WRITE] = PTE_RW,
+		[VSVM_HW_ATOMIC] = PTE_RWA,
+	};
+
+	hw_bench_map(b, 0, va, PTE_SYSTEM(hw_window_offset(va)) | bits[access]);
 }
 
 void hw_window_unmap_all(struct hw_bench *b)
@@ -304,8 +313,8 @@ void hw_window_map_all(struct hw_bench *b)
 	u64 i;
 
 	for (i = 0; i < WINDOW_SIZE; i += PAGE) {
-		hw_window_map(b, DST_VA + i, true);
-		hw_window_map(b, SRC_VA + i, false);
+		hw_window_map(b, DST_VA + i, VSVM_HW_ATOMIC);
+		hw_window_map(b, SRC_VA + i, VSVM_HW_READ);
 	}
 }
 

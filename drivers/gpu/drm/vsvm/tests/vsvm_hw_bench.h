@@ -32,6 +32,7 @@
 	((addr) | VSVM_PTE_VALID | (u64)(n) << VSVM_PTE_PEER_SHIFT | \
 	 (u64)VSVM_HW_PEER << VSVM_PTE_APERTURE_SHIFT)
 #define PTE_RW			VSVM_PTE_WRITE
+#define PTE_RWA			(VSVM_PTE_WRITE | VSVM_PTE_ATOMIC)
 
 struct hw_bench {
 	struct kunit *test;
@@ -50,6 +51,7 @@ struct hw_bench {
 	unsigned int relaxed;
 	unsigned int cancel_after;	/* at this many relaxed, if not 0 */
 	unsigned int stop_after;
+	unsigned int unmap_after;	/* the windows */
 	unsigned int busy;	/* engine that cancel_after and stop_after mean */
 	void (*on_irq)(struct hw_bench *b, unsigned int vector);
 	void (*on_dma)(struct hw_bench *b);
@@ -107,7 +109,7 @@ void hw_bench_expect_stalled(struct hw_bench *b, struct vsvm_hw_fault *fault);
 #define SRC_VA			0x500000000000ull
 
 u64 hw_window_offset(u64 va);	/* in system memory; of a page */
-void hw_window_map(struct hw_bench *b, u64 va, bool write);
+void hw_window_map(struct hw_bench *b, u64 va, u32 access);
 void hw_window_map_all(struct hw_bench *b);	/* source read-only */
 void hw_window_unmap_all(struct hw_bench *b);
 

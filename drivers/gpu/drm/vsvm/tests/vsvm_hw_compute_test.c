@@ -46,6 +46,10 @@ static const struct job jobs[] = {
 	JOB("chase some", VSVM_HW_K_CHASE, 0, 0, 10, 8, 8),
 	JOB("chase one", VSVM_HW_K_CHASE, 0, 3000, 1, 4096, 3),
 	JOB("chase none", VSVM_HW_K_CHASE, 8, -SRC_VA, 0, 8, 1),
+	JOB("add atomically, never", VSVM_HW_K_ATOMIC_ADD, 8, 0, 0, 7, 0),
+	JOB("add atomically, once", VSVM_HW_K_ATOMIC_ADD, PAGE - 8, 0, 1, 7, 1),
+	JOB("add atomically, for slices", VSVM_HW_K_ATOMIC_ADD, PAGE, 0,
+	    3 * VSVM_HW_ATOMIC_SLICE + 1, 1ull << 55, 1),
 };
 
 KUNIT_ARRAY_PARAM_DESC(job, jobs, name);
@@ -136,6 +140,9 @@ static void model_run(struct model *m, const struct job *job)
 		case VSVM_HW_K_SUM:
 			words[0] += s[i];
 			break;
+		case VSVM_HW_K_ATOMIC_ADD:
+			words[0] += cmd->arg;
+			break;
 		}
 	}
 }
@@ -194,7 +201,7 @@ static void compute_large(struct kunit *test)
 {
 	struct compute_test *t = begin(test);
 	struct hw_bench *b = t->b;
-	const u64 flags = VSVM_PTE_LARGE | PTE_RW;
+	const u64 flags = VSVM_PTE_LARGE | PTE_RWA;
 	u64 i;
 
 	hw_bench_mark(b, LARGE, 2 * LARGE, true);
@@ -234,7 +241,7 @@ static unsigned int serve_faults(struct compute_test *t, unsigned int num,
 		*address = fault.address;
 		if (served == num || hw_bench_failed(b->test))
 			return served;
-		hw_window_map(b, fault.address, fault.access == VSVM_HW_WRITE);
+		hw_window_map(b, fault.address, fault.access);
 		/* A page mapped for reads may be written later. */
 		served++;
 		hw_bench_replay(b, 0);
@@ -321,6 +328,49 @@ static void compute_reset(struct kunit *test)
 	vsvm_hw_free(t);
 }
 
+static void atomic_dma_hook(struct hw_bench *b)
+{
+	/* As a CPU would, between any two additions. */
+	if (b->relaxed & 1)
+		vsvm_hw_atomic_add(b->system + hw_window_offset(DST_VA), 0x10000);
+}
+
+/*
+ * The word goes to another page in the middle: each addition is to be found in
+ * one of the two, once, and others' additions are not lost.
+ */
+static void compute_atomic_moves(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	const struct vsvm_hw_cmd cmd = {
+		.op = VSVM_HW_K_ATOMIC_ADD, .dst = DST_VA, .len = 4 * VSVM_HW_ATOMIC_SLICE,
+		.arg = 1,
+	};
+	u64 *first = (u64 *)(b->system + hw_window_offset(DST_VA));
+	u64 *second = (u64 *)(b->system + hw_window_offset(DST_VA + PAGE));
+	struct vsvm_hw_fault fault;
+
+	hw_window_unmap_all(b);
+	hw_window_map(b, DST_VA, VSVM_HW_ATOMIC);
+	*first = 0;
+	b->on_dma = atomic_dma_hook;
+	b->relaxed = 0;
+	b->unmap_after = 2;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, BENCH_QUEUE(0), &cmd), VSVM_HW_WAIT);
+	hw_bench_expect_stalled(b, &fault);
+	KUNIT_EXPECT_EQ(test, fault.address, DST_VA);
+	KUNIT_EXPECT_EQ(test, fault.access, VSVM_HW_ATOMIC);
+	KUNIT_EXPECT_EQ(test, *first, 2 * VSVM_HW_ATOMIC_SLICE +
+				      0x10000ull * VSVM_HW_ATOMIC_SLICE);
+	b->on_dma = NULL;
+	b->unmap_after = 0;
+	*second = *first & 0xffff;
+	hw_bench_map(b, 0, DST_VA, PTE_SYSTEM(hw_window_offset(DST_VA + PAGE)) | PTE_RWA);
+	hw_bench_replay(b, 0);
+	KUNIT_EXPECT_EQ(test, hw_bench_slot(b, BENCH_QUEUE(0), 0)->status, VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(test, *second, 4 * VSVM_HW_ATOMIC_SLICE);
+}
+
 /* Mappings that hold for a few bytes only, so that an element may not fit. */
 static void compute_dma_split(struct kunit *test)
 {
@@ -339,7 +389,7 @@ static void compute_dma_split(struct kunit *test)
 		expect_memory(t);
 		/* Not even one word is whole now. */
 		t->b->dma_split = 3;
-		if (job.cmd.op >= VSVM_HW_K_SAXPY)
+		if (job.cmd.op >= VSVM_HW_K_SAXPY && job.faults)
 			KUNIT_EXPECT_EQ(test, hw_bench_do(t->b, BENCH_QUEUE(0), &job.cmd),
 					VSVM_HW_ERR_DMA);
 		t->b->dma_split = 0;
@@ -354,6 +404,7 @@ static struct kunit_case compute_cases[] = {
 	KUNIT_CASE_PARAM(compute_fault, job_gen_params),
 	KUNIT_CASE_PARAM(compute_cancel, job_gen_params),
 	KUNIT_CASE_PARAM(compute_reset, job_gen_params),
+	KUNIT_CASE(compute_atomic_moves),
 	KUNIT_CASE(compute_dma_split),
 	{ }
 };

@@ -80,6 +80,15 @@ static void expect_read(struct hw_bench *b, unsigned int queue, u64 va, u64 want
 	KUNIT_EXPECT_EQ_MSG(b->test, value, want, " at %llx", (unsigned long long)va);
 }
 
+static u32 gpu_add(struct hw_bench *b, unsigned int queue, u64 va, u64 value)
+{
+	const struct vsvm_hw_cmd cmd = {
+		.op = VSVM_HW_K_ATOMIC_ADD, .dst = va, .len = 1, .arg = value,
+	};
+
+	return hw_bench_do(b, BENCH_QUEUE(queue), &cmd);
+}
+
 /* Expects that the queue stalled at @va, and cancels what it was at. */
 static void expect_fault(struct hw_bench *b, unsigned int queue, u64 va, u32 access)
 {
@@ -106,6 +115,12 @@ static void expect_write_fault(struct hw_bench *b, unsigned int queue, u64 va)
 {
 	KUNIT_EXPECT_EQ(b->test, gpu_write(b, queue, va, 1), VSVM_HW_WAIT);
 	expect_fault(b, queue, va, VSVM_HW_WRITE);
+}
+
+static void expect_add_fault(struct hw_bench *b, unsigned int queue, u64 va)
+{
+	KUNIT_EXPECT_EQ(b->test, gpu_add(b, queue, va, 1), VSVM_HW_WAIT);
+	expect_fault(b, queue, va, VSVM_HW_ATOMIC);
 }
 
 static void mmu_apertures(struct kunit *test)
@@ -253,6 +268,63 @@ static void mmu_write_fault_keeps_leaf(struct kunit *test)
 	expect_write_fault(b, 0, VA);
 	hw_bench_map(b, 0, VA, PTE_VRAM(DATA + PAGE));
 	expect_read(b, 0, VA, DATA);
+}
+
+/* An atomic access needs both bits, wherever the memory is. */
+static void mmu_atomic(struct kunit *test)
+{
+	static const u64 leaf[] = {
+		PTE_VRAM(DATA), PTE_SYSTEM(5 * PAGE), PTE_PEER(1, DATA),
+	};
+	struct hw_bench *b = test->priv;
+	u64 *const memory[] = {
+		(u64 *)(b->vram + DATA), (u64 *)(b->system + 5 * PAGE),
+		(u64 *)(b->peer->vram + DATA),
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(leaf); i++) {
+		const u64 old = *memory[i];
+
+		hw_bench_map(b, 0, VA, 0);
+		hw_bench_invalidate(b, 0, VA, PAGE);
+		expect_add_fault(b, 0, VA);
+		hw_bench_map(b, 0, VA, leaf[i]);
+		expect_add_fault(b, 0, VA);
+		hw_bench_map(b, 0, VA, leaf[i] | VSVM_PTE_ATOMIC);
+		expect_add_fault(b, 0, VA);
+		expect_write_fault(b, 0, VA);
+		hw_bench_map(b, 0, VA, leaf[i] | PTE_RW);
+		expect_add_fault(b, 0, VA);
+		KUNIT_EXPECT_EQ(test, *memory[i], old);
+		/* The bit alone was missing: no invalidation. */
+		hw_bench_map(b, 0, VA, leaf[i] | PTE_RWA);
+		KUNIT_EXPECT_EQ(test, gpu_add(b, 0, VA, 5), VSVM_HW_OK);
+		KUNIT_EXPECT_EQ(test, *memory[i], old + 5);
+		/* It is kept until invalidated, and lets write. */
+		hw_bench_map(b, 0, VA, leaf[i]);
+		KUNIT_EXPECT_EQ(test, gpu_add(b, 0, VA, -1), VSVM_HW_OK);
+		KUNIT_EXPECT_EQ(test, *memory[i], old + 4);
+		KUNIT_EXPECT_EQ(test, gpu_write(b, 0, VA, 9), VSVM_HW_OK);
+		hw_bench_invalidate(b, 0, VA, PAGE);
+		expect_add_fault(b, 0, VA);
+		expect_write_fault(b, 0, VA);
+	}
+}
+
+/* The same of a large leaf. */
+static void mmu_atomic_large(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	const u64 leaf = PTE_VRAM(2 * LARGE) | VSVM_PTE_LARGE, va = VA + LARGE - 8;
+	u64 *word = (u64 *)(b->vram + 3 * LARGE - 8);
+
+	*word = 1;
+	hw_bench_map(b, 0, VA, leaf | PTE_RW);
+	expect_add_fault(b, 0, va);
+	hw_bench_map(b, 0, VA, leaf | PTE_RWA);
+	KUNIT_EXPECT_EQ(test, gpu_add(b, 0, va, ~0ull), VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(test, *word, 0);
 }
 
 static void mmu_address_width(struct kunit *test)
@@ -418,7 +490,7 @@ static void mmu_displaced(struct kunit *test)
 
 /*
  * Random page tables against a flat model: what memory each page shows, and
- * whether it may be written.
+ * whether it may be written, and by atomic accesses.
  */
 #define MODEL_PAGES	(4 * 512)
 
@@ -439,7 +511,8 @@ static u64 model_leaf(const struct model *m, u64 page)
 
 static u64 random_leaf(struct model *m, u64 align)
 {
-	const u64 rw = hw_random_below(&m->r, 2) ? PTE_RW : 0;
+	static const u64 bits[] = { 0, PTE_RW, VSVM_PTE_ATOMIC, PTE_RWA };
+	const u64 rw = bits[hw_random_below(&m->r, ARRAY_SIZE(bits))];
 	/* The last large page of system memory holds what kernels write. */
 	const u64 addr = LARGE + hw_random_below(&m->r, 2 * LARGE / align) * align;
 
@@ -489,13 +562,28 @@ static u64 *model_memory(struct model *m, u64 leaf)
 	return (u64 *)(m->b->peer->vram + addr);
 }
 
+static void model_add(struct model *m, u64 leaf, u64 va)
+{
+	u64 want;
+
+	if ((leaf & PTE_RWA) != PTE_RWA) {
+		expect_add_fault(m->b, 0, va);
+		return;
+	}
+	want = *model_memory(m, leaf) + 7;
+	KUNIT_EXPECT_EQ(m->b->test, gpu_add(m->b, 0, va, 7), VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(m->b->test, *model_memory(m, leaf), want);
+}
+
 static void model_access(struct model *m)
 {
 	const u64 page = hw_random_below(&m->r, MODEL_PAGES);
 	const u64 leaf = model_leaf(m, page), va = VA + page * PAGE;
 	const u8 value = hw_random(&m->r) >> 32;
 
-	if (hw_random_below(&m->r, 2)) {
+	if (!hw_random_below(&m->r, 4)) {
+		model_add(m, leaf, va);
+	} else if (hw_random_below(&m->r, 2)) {
 		if (leaf)
 			expect_read(m->b, 0, va, *model_memory(m, leaf));
 		else
@@ -538,6 +626,8 @@ static struct kunit_case mmu_cases[] = {
 	KUNIT_CASE(mmu_absent_not_kept),
 	KUNIT_CASE(mmu_permission_walk),
 	KUNIT_CASE(mmu_write_fault_keeps_leaf),
+	KUNIT_CASE(mmu_atomic),
+	KUNIT_CASE(mmu_atomic_large),
 	KUNIT_CASE(mmu_address_width),
 	KUNIT_CASE(mmu_root),
 	KUNIT_CASE(mmu_reset),

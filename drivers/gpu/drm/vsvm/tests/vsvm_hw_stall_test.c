@@ -33,7 +33,7 @@ static void serve_in_irq(struct hw_bench *b, unsigned int vector)
 	struct vsvm_hw_fault fault;
 
 	while (vector == VSVM_HW_VEC_FAULT && hw_bench_fault(b, &fault)) {
-		hw_window_map(b, fault.address, true);
+		hw_window_map(b, fault.address, fault.access);
 		replay_now(b);
 	}
 }
@@ -86,7 +86,7 @@ static void stall_result_fault(struct kunit *test)
 		};
 
 		hw_window_unmap_all(b);
-		hw_window_map(b, SRC_VA, false);
+		hw_window_map(b, SRC_VA, VSVM_HW_READ);
 		src[0] = 0;
 		src[1] = 5;
 		KUNIT_EXPECT_EQ(test, hw_bench_do(b, BENCH_QUEUE(0), &cmd), VSVM_HW_WAIT);
@@ -94,7 +94,7 @@ static void stall_result_fault(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, fault.address, DST_VA);
 		KUNIT_EXPECT_EQ(test, fault.access, VSVM_HW_WRITE);
 		src[1] = 6;
-		hw_window_map(b, DST_VA, true);
+		hw_window_map(b, DST_VA, VSVM_HW_WRITE);
 		hw_bench_replay(b, 0);
 		switch (ops[i]) {
 		case VSVM_HW_K_HISTOGRAM:
@@ -123,6 +123,7 @@ static void stall_alignment(struct kunit *test)
 		{ { VSVM_HW_K_SAXPY, 0, DST_VA, SRC_VA + 1, 1 }, SRC_VA + 1 },
 		{ { VSVM_HW_K_HISTOGRAM, 0, DST_VA + 4, SRC_VA, 1 }, DST_VA + 4 },
 		{ { VSVM_HW_K_SUM, 0, DST_VA + 1, SRC_VA, 1 }, DST_VA + 1 },
+		{ { VSVM_HW_K_ATOMIC_ADD, 0, DST_VA + 4, 0, 1 }, DST_VA + 4 },
 		{ { VSVM_HW_K_CHASE, 0, DST_VA + 4, SRC_VA, 1, 8 }, DST_VA + 4 },
 		{ { VSVM_HW_K_CHASE, 0, DST_VA, SRC_VA + 4, 1, 8 }, SRC_VA + 4 },
 		{ { VSVM_HW_K_CHASE, 0, DST_VA, SRC_VA, 1, 4 }, SRC_VA + 4 },
@@ -203,6 +204,24 @@ static void stall_endless_chase(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, *(u64 *)(b->system + hw_window_offset(DST_VA)), 1);
 }
 
+/* Additions without end, at one word: a slice of them, and a look. */
+static void stall_endless_atomic(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	const struct vsvm_hw_cmd cmd = {
+		.op = VSVM_HW_K_ATOMIC_ADD, .dst = DST_VA, .len = ~0ull, .arg = 2,
+	};
+	u64 *word = (u64 *)(b->system + hw_window_offset(DST_VA));
+
+	hw_window_map_all(b);
+	b->busy = BENCH_QUEUE(0);
+	b->relaxed = 0;
+	b->cancel_after = 3;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, b->busy, &cmd), VSVM_HW_ERR_CANCELLED);
+	KUNIT_EXPECT_EQ(test, hw_bench_result(b, b->busy), DST_VA);
+	KUNIT_EXPECT_EQ(test, *word, 3 * 2 * VSVM_HW_ATOMIC_SLICE);
+}
+
 /* What stalls one queue, and what is cancelled there, is nothing to another. */
 static void stall_queues_apart(struct kunit *test)
 {
@@ -262,6 +281,7 @@ static struct kunit_case stall_cases[] = {
 	KUNIT_CASE(stall_alignment),
 	KUNIT_CASE(stall_cancel_running),
 	KUNIT_CASE(stall_endless_chase),
+	KUNIT_CASE(stall_endless_atomic),
 	KUNIT_CASE(stall_queues_apart),
 	KUNIT_CASE(stall_memory_error),
 	{ }
