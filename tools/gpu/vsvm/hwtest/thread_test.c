@@ -324,6 +324,46 @@ static void thread_fault_service(struct kunit *test)
 	hw_bench_destroy(b);
 }
 
+/* Queues and a CPU add to the same word, and nothing gets lost. */
+#define NUM_ADDERS	3
+
+static void thread_atomic(struct kunit *test)
+{
+	struct hw_bench *b = hw_bench_create(test, true);
+	const struct vsvm_hw_cmd add = {
+		.op = VSVM_HW_K_ATOMIC_ADD, .dst = VA + 64, .len = 20000, .arg = 3,
+	};
+	struct vsvm_hw_cmd cmd = { .op = VSVM_HW_SET_ROOT, .src = NUM_ADDERS };
+	struct vsvm_hw_cmd invalidate = {
+		.op = VSVM_HW_TLB_INVALIDATE, .dst = VA, .len = PAGE, .src = NUM_ADDERS,
+	};
+	struct runner queue[NUM_ADDERS], paging;
+	u64 *word = (u64 *)(b->system + 64);
+	unsigned int i, q;
+
+	hw_bench_map(b, 0, VA, PTE_SYSTEM(0) | PTE_RWA);
+	cmd.dst = b->root[0];
+	runner_start(&paging, b, VSVM_HW_PAGING);
+	KUNIT_ASSERT_EQ(test, submit(&paging, &cmd), VSVM_HW_OK);
+	for (q = 0; q < NUM_ADDERS; q++) {
+		runner_start(&queue[q], b, BENCH_QUEUE(q));
+		hw_bench_push(b, BENCH_QUEUE(q), &add);
+		ring_doorbell(&queue[q]);
+	}
+	for (i = 0; i < 20000; i++) {
+		vsvm_hw_atomic_add(word, 1);
+		if (i % 1000 == 0)
+			KUNIT_ASSERT_EQ(test, submit(&paging, &invalidate), VSVM_HW_OK);
+	}
+	for (q = 0; q < NUM_ADDERS; q++) {
+		KUNIT_EXPECT_TRUE(test, wait_tail(&queue[q], 1));
+		runner_end(&queue[q]);
+	}
+	runner_end(&paging);
+	KUNIT_EXPECT_EQ(test, *word, 20000 * (3 * NUM_ADDERS + 1));
+	hw_bench_destroy(b);
+}
+
 static struct kunit_case thread_cases[] = {
 	KUNIT_CASE(thread_cancel_chase),
 	KUNIT_CASE(thread_stop_chase),
@@ -331,6 +371,7 @@ static struct kunit_case thread_cases[] = {
 	KUNIT_CASE(thread_translation_in_use),
 	KUNIT_CASE(thread_unmap_is_final),
 	KUNIT_CASE(thread_fault_service),
+	KUNIT_CASE(thread_atomic),
 	{ }
 };
 

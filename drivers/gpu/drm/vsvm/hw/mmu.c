@@ -98,35 +98,55 @@ static void tlb_forget(struct vsvm_hw_tlb_entry *entry, unsigned int num,
 	}
 }
 
+/*
+ * The queues that SET_ROOT or TLB_INVALIDATE is for: *@num of them from the one
+ * returned on, or NULL if there are not that many.
+ */
+static struct vsvm_hw_queue *group_of(struct vsvm_hw *hw,
+				      const struct vsvm_hw_cmd *cmd, u64 *num)
+{
+	*num = cmd->src ? cmd->src : 1;
+	if (cmd->arg >= VSVM_HW_NUM_QUEUES || *num > VSVM_HW_NUM_QUEUES - cmd->arg)
+		return NULL;
+	return &hw->queue[cmd->arg];
+}
+
 /* TLB_INVALIDATE. A range that runs past the end of the space ends there. */
 u32 vsvm_hw_tlb_invalidate(struct vsvm_hw *hw, const struct vsvm_hw_cmd *cmd)
 {
 	struct vsvm_hw_queue *q;
 	u64 last = cmd->dst + cmd->len - 1;
+	u64 num;
 
-	if (cmd->arg >= VSVM_HW_NUM_QUEUES)
+	q = group_of(hw, cmd, &num);
+	if (!q)
 		return VSVM_HW_ERR_CMD;
 	if (!cmd->len)
 		return VSVM_HW_OK;
 	if (last < cmd->dst)
 		last = ~0ull;
-	q = &hw->queue[cmd->arg];
-	vsvm_hw_lock(&q->lock);
-	tlb_forget(q->small, VSVM_HW_TLB_SMALL, VSVM_HW_PAGE_SHIFT, cmd->dst, last);
-	tlb_forget(q->large, VSVM_HW_TLB_LARGE, VSVM_HW_LARGE_SHIFT, cmd->dst, last);
-	vsvm_hw_unlock(&q->lock);
+	for (; num; num--, q++) {
+		vsvm_hw_lock(&q->lock);
+		tlb_forget(q->small, VSVM_HW_TLB_SMALL, VSVM_HW_PAGE_SHIFT,
+			   cmd->dst, last);
+		tlb_forget(q->large, VSVM_HW_TLB_LARGE, VSVM_HW_LARGE_SHIFT,
+			   cmd->dst, last);
+		vsvm_hw_unlock(&q->lock);
+	}
 	return VSVM_HW_OK;
 }
 
-/* SET_ROOT. Also drops the queue's TLB. */
+/* SET_ROOT. Also drops the queues' TLBs. */
 u32 vsvm_hw_set_root(struct vsvm_hw *hw, const struct vsvm_hw_cmd *cmd)
 {
 	struct vsvm_hw_queue *q;
 	u64 len = VSVM_HW_PAGE_SIZE;
 	void *table;
 	u32 status;
+	u64 num;
 
-	if (cmd->arg >= VSVM_HW_NUM_QUEUES)
+	q = group_of(hw, cmd, &num);
+	if (!q)
 		return VSVM_HW_ERR_CMD;
 	if (cmd->dst != VSVM_HW_NO_ROOT) {
 		if (cmd->dst & (VSVM_HW_PAGE_SIZE - 1))
@@ -135,11 +155,12 @@ u32 vsvm_hw_set_root(struct vsvm_hw *hw, const struct vsvm_hw_cmd *cmd)
 		if (status)
 			return status;
 	}
-	q = &hw->queue[cmd->arg];
-	vsvm_hw_lock(&q->lock);
-	q->root = cmd->dst;
-	tlb_clear(q);
-	vsvm_hw_unlock(&q->lock);
+	for (; num; num--, q++) {
+		vsvm_hw_lock(&q->lock);
+		q->root = cmd->dst;
+		tlb_clear(q);
+		vsvm_hw_unlock(&q->lock);
+	}
 	return VSVM_HW_OK;
 }
 

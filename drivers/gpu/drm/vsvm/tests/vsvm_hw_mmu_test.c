@@ -380,6 +380,72 @@ static void mmu_root(struct kunit *test)
 	expect_read(b, 1, VA, DATA + PAGE);
 }
 
+#define GROUP	5	/* queues; the ones before and after are not in it */
+
+/* All queues of a group at once, and none beside it. */
+static void mmu_group_invalidate(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	struct vsvm_hw_cmd cmd = {
+		.op = VSVM_HW_TLB_INVALIDATE, .dst = VA, .len = PAGE, .arg = 1, .src = GROUP,
+	};
+	unsigned int q;
+
+	for (q = 0; q < GROUP + 2; q++) {
+		hw_bench_map(b, q, VA, PTE_VRAM(DATA));
+		hw_bench_map(b, q, VA + LARGE, PTE_VRAM(LARGE) | VSVM_PTE_LARGE);
+		expect_read(b, q, VA, DATA);
+		expect_read(b, q, VA + LARGE, LARGE);
+		hw_bench_map(b, q, VA, PTE_VRAM(DATA + PAGE));
+		hw_bench_map(b, q, VA + LARGE, PTE_VRAM(2 * LARGE) | VSVM_PTE_LARGE);
+	}
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, VSVM_HW_PAGING, &cmd), VSVM_HW_OK);
+	for (q = 0; q < GROUP + 2; q++) {
+		expect_read(b, q, VA, q && q <= GROUP ? DATA + PAGE : DATA);
+		expect_read(b, q, VA + LARGE, LARGE);
+	}
+	cmd.dst = VA + LARGE;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, VSVM_HW_PAGING, &cmd), VSVM_HW_OK);
+	for (q = 0; q < GROUP + 2; q++)
+		expect_read(b, q, VA + LARGE, q && q <= GROUP ? 2 * LARGE : LARGE);
+	/* 0 is 1; the last queue is in reach. */
+	cmd.src = 0;
+	cmd.arg = 0;
+	cmd.dst = VA;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, VSVM_HW_PAGING, &cmd), VSVM_HW_OK);
+	expect_read(b, 0, VA, DATA + PAGE);
+	expect_read(b, GROUP + 1, VA, DATA);
+	cmd.src = VSVM_HW_NUM_QUEUES - GROUP - 1;
+	cmd.arg = GROUP + 1;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, VSVM_HW_PAGING, &cmd), VSVM_HW_OK);
+	expect_read(b, GROUP + 1, VA, DATA + PAGE);
+}
+
+static void mmu_group_root(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	struct vsvm_hw_cmd cmd = {
+		.op = VSVM_HW_SET_ROOT, .arg = 1, .src = GROUP,
+	};
+	unsigned int q;
+
+	for (q = 0; q < GROUP + 2; q++) {
+		hw_bench_map(b, q, VA, PTE_VRAM(DATA + q * PAGE) | PTE_RW);
+		expect_read(b, q, VA, DATA + q * PAGE);
+	}
+	cmd.dst = b->root[0];
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, VSVM_HW_PAGING, &cmd), VSVM_HW_OK);
+	for (q = 0; q < GROUP + 1; q++)
+		expect_read(b, q, VA, DATA);
+	expect_read(b, q, VA, DATA + q * PAGE);
+	cmd.dst = ~0ull;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, VSVM_HW_PAGING, &cmd), VSVM_HW_OK);
+	for (q = 1; q <= GROUP; q++)
+		expect_write_fault(b, q, VA);
+	expect_read(b, 0, VA, DATA);
+	expect_read(b, GROUP + 1, VA, DATA + (GROUP + 1) * PAGE);
+}
+
 /* A reset drops the TLB, and nothing else of the queue's translation. */
 static void mmu_reset(struct kunit *test)
 {
@@ -411,6 +477,18 @@ static void mmu_arguments(struct kunit *test)
 		{ { VSVM_HW_SET_ROOT, .dst = DATA }, VSVM_HW_ERR_FREE },
 		{ { VSVM_HW_TLB_INVALIDATE, .len = 1, .arg = VSVM_HW_NUM_QUEUES },
 		  VSVM_HW_ERR_CMD },
+		/* Groups that are partly beyond, or wrap. */
+		{ { VSVM_HW_SET_ROOT, .dst = ~0ull, .src = VSVM_HW_NUM_QUEUES + 1 },
+		  VSVM_HW_ERR_CMD },
+		{ { VSVM_HW_SET_ROOT, .dst = ~0ull, .src = ~0ull }, VSVM_HW_ERR_CMD },
+		{ { VSVM_HW_SET_ROOT, .dst = ~0ull, .arg = 1, .src = ~0ull },
+		  VSVM_HW_ERR_CMD },
+		{ { VSVM_HW_SET_ROOT, .dst = 8, .src = 2 }, VSVM_HW_ERR_CMD },
+		{ { VSVM_HW_TLB_INVALIDATE, .len = 1, .arg = VSVM_HW_NUM_QUEUES - 1,
+		    .src = 2 }, VSVM_HW_ERR_CMD },
+		{ { VSVM_HW_TLB_INVALIDATE, .len = 0, .arg = 255, .src = ~0ull },
+		  VSVM_HW_ERR_CMD },
+		{ { VSVM_HW_TLB_INVALIDATE, .arg = ~0ull, .src = 1 }, VSVM_HW_ERR_CMD },
 	};
 	struct hw_bench *b = test->priv;
 	unsigned int i;
@@ -630,6 +708,8 @@ static struct kunit_case mmu_cases[] = {
 	KUNIT_CASE(mmu_atomic_large),
 	KUNIT_CASE(mmu_address_width),
 	KUNIT_CASE(mmu_root),
+	KUNIT_CASE(mmu_group_invalidate),
+	KUNIT_CASE(mmu_group_root),
 	KUNIT_CASE(mmu_reset),
 	KUNIT_CASE(mmu_arguments),
 	KUNIT_CASE(mmu_bad_tables),
