@@ -15,263 +15,17 @@
  * VRAM is a preference. Memory that cannot go there is mapped where it is.
  */
 #include <drm/drm_gpusvm.h>
-#include <drm/drm_print.h>
-#include <linux/hmm.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
-#include <linux/slab.h>
 
 #include "vsvm_pagemap.h"
+#include "vsvm_range.h"
 #include "vsvm_svm.h"
-#include "vsvm_vm.h"
 
 #define VSVM_FAULT_TRIES	16
 /* Memory that CPU and GPU fight for stays in RAM for a while. */
 #define VSVM_FAULT_REPEATS	8
-#define VSVM_NOTIFIER_SIZE	SZ_512M
-
-static const unsigned long vsvm_chunks[] = { SZ_2M, SZ_64K, SZ_4K };
-
-static unsigned long vsvm_range_npages(struct vsvm_range *range)
-{
-	return drm_gpusvm_range_size(&range->base) >> PAGE_SHIFT;
-}
-
-static struct drm_gpusvm_range *vsvm_range_alloc(struct drm_gpusvm *svm)
-{
-	struct vsvm_range *range = kzalloc_obj(*range);
-
-	if (!range)
-		return NULL;
-	INIT_LIST_HEAD(&range->gc_link);
-	drm_gpusvm_init_pages(&range->pages, &to_vsvm_vm(svm)->vdev->drm);
-	return &range->base;
-}
-
-/* No invalidation can find it any more, so the collector's list is settled. */
-static void vsvm_range_free(struct drm_gpusvm_range *base)
-{
-	struct vsvm_range *range = to_vsvm_range(base);
-	struct vsvm_vm *vm = to_vsvm_vm(base->gpusvm);
-
-	scoped_guard(spinlock, &vm->gc_lock)
-		list_del_init(&range->gc_link);
-	drm_gpusvm_free_pages(base->gpusvm, &range->pages,
-			      vsvm_range_npages(range));
-	kfree(range);
-}
-
-/* Takes the range from the GPU. The notifier lock must be held. */
-static void vsvm_range_zap(struct vsvm_vm *vm, struct vsvm_range *range)
-{
-	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
-	struct vsvm_wait wait;
-	struct vsvm_push push;
-
-	if (!range->mapped)
-		return;
-	vsvm_wait_init(&wait);
-	vsvm_push_begin(&push, ring, &wait.sub);
-	vsvm_pt_clear(&push, &range->ptes);
-	vsvm_pt_flush(&push, vm, drm_gpusvm_range_start(&range->base),
-		      drm_gpusvm_range_size(&range->base));
-	vsvm_push_end(&push);
-	vsvm_wait_for(ring, &wait);
-	range->mapped = false;
-}
-
-static void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range)
-{
-	const struct drm_gpusvm_ctx ctx = {};
-
-	drm_gpusvm_notifier_lock(&vm->svm);
-	vsvm_range_zap(vm, range);
-	drm_gpusvm_notifier_unlock(&vm->svm);
-	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
-			       vsvm_range_npages(range), &ctx);
-}
-
-static void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range)
-{
-	vsvm_range_unmap(vm, range);
-	vsvm_pt_detach(vm, &range->ptes);
-	drm_gpusvm_range_remove(&vm->svm, &range->base);
-}
-
-static struct vsvm_range *vsvm_svm_next_garbage(struct vsvm_vm *vm)
-{
-	struct vsvm_range *range;
-
-	guard(spinlock)(&vm->gc_lock);
-	range = list_first_entry_or_null(&vm->gc_list, struct vsvm_range,
-					 gc_link);
-	if (range)
-		list_del_init(&range->gc_link);
-	return range;
-}
-
-/*
- * Removes the ranges whose memory was unmapped. What is left of a range that
- * lost a part goes home, as it would hold VRAM for all of it.
- */
-static void vsvm_svm_collect(struct vsvm_vm *vm)
-{
-	struct vsvm_range *range;
-
-	lockdep_assert_held(&vm->lock);
-	while ((range = vsvm_svm_next_garbage(vm))) {
-		if (range->base.flags.partial_unmap)
-			drm_gpusvm_range_evict(&vm->svm, &range->base);
-		vsvm_range_remove(vm, range);
-	}
-}
-
-static void vsvm_svm_gc_work(struct work_struct *work)
-{
-	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, gc_work);
-
-	guard(mutex)(&vm->lock);
-	if (!vm->closed)
-		vsvm_svm_collect(vm);
-}
-
-static void vsvm_svm_add_garbage(struct vsvm_vm *vm, struct vsvm_range *range,
-				 const struct mmu_notifier_range *mmu_range)
-{
-	drm_gpusvm_range_set_unmapped(&range->base, &range->pages, 1, mmu_range);
-	scoped_guard(spinlock, &vm->gc_lock) {
-		if (list_empty(&range->gc_link))
-			list_add_tail(&range->gc_link, &vm->gc_list);
-	}
-	queue_work(vm->vdev->svm_wq, &vm->gc_work);
-}
-
-/* All ranges in one submission, with one TLB invalidation. */
-static void vsvm_svm_zap(struct vsvm_vm *vm,
-			 struct drm_gpusvm_notifier *notifier,
-			 unsigned long start, unsigned long end)
-{
-	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
-	unsigned long first = ULONG_MAX, last = 0;
-	struct drm_gpusvm_range *base = NULL;
-	struct vsvm_wait wait;
-	struct vsvm_push push;
-
-	vsvm_wait_init(&wait);
-	vsvm_push_begin(&push, ring, &wait.sub);
-	drm_gpusvm_for_each_range(base, notifier, start, end) {
-		struct vsvm_range *range = to_vsvm_range(base);
-
-		if (!range->mapped)
-			continue;
-		vsvm_pt_clear(&push, &range->ptes);
-		first = min(first, drm_gpusvm_range_start(base));
-		last = max(last, drm_gpusvm_range_end(base));
-		range->mapped = false;
-	}
-	if (!last)
-		return;
-	vsvm_pt_flush(&push, vm, first, last - first);
-	vsvm_push_end(&push);
-	vsvm_stat_add(vm->vdev, VSVM_STAT_INVALIDATIONS, 1);
-	/* The reset that this comes from has stopped the queues, for good. */
-	if (vsvm_wait_for(ring, &wait))
-		drm_err_ratelimited(&vm->vdev->drm,
-				    "vm %u: invalidation failed\n", vm->id);
-}
-
-/*
- * Memory is about to change. A range is taken away as a whole, as its pages
- * are unmapped for DMA as a whole. May run in reclaim.
- */
-static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
-				struct drm_gpusvm_notifier *notifier,
-				const struct mmu_notifier_range *mmu_range)
-{
-	const struct drm_gpusvm_ctx ctx = { .in_notifier = true };
-	struct drm_gpusvm_range *base = NULL;
-	struct vsvm_vm *vm = to_vsvm_vm(svm);
-	unsigned long start, end;
-
-	start = max(mmu_range->start, drm_gpusvm_notifier_start(notifier));
-	end = min(mmu_range->end, drm_gpusvm_notifier_end(notifier));
-	vsvm_svm_zap(vm, notifier, start, end);
-	drm_gpusvm_for_each_range(base, notifier, start, end) {
-		struct vsvm_range *range = to_vsvm_range(base);
-
-		drm_gpusvm_unmap_pages(svm, &range->pages,
-				       vsvm_range_npages(range), &ctx);
-		if (mmu_range->event == MMU_NOTIFY_UNMAP)
-			vsvm_svm_add_garbage(vm, range, mmu_range);
-	}
-}
-
-static const struct drm_gpusvm_ops vsvm_gpusvm_ops = {
-	.range_alloc = vsvm_range_alloc,
-	.range_free = vsvm_range_free,
-	.invalidate = vsvm_svm_invalidate,
-};
-
-/**
- * vsvm_svm_init - begin to mirror the calling process
- * @vm: address space
- *
- * Return: 0 or what drm_gpusvm_init() says.
- */
-int vsvm_svm_init(struct vsvm_vm *vm)
-{
-	const unsigned long size = min(TASK_SIZE, 1ul << VSVM_VA_BITS);
-	int err;
-
-	spin_lock_init(&vm->gc_lock);
-	INIT_LIST_HEAD(&vm->gc_list);
-	INIT_WORK(&vm->gc_work, vsvm_svm_gc_work);
-	err = drm_gpusvm_init(&vm->svm, VSVM_NAME, vm->mm, 0, size,
-			      VSVM_NOTIFIER_SIZE, &vsvm_gpusvm_ops,
-			      vsvm_chunks, ARRAY_SIZE(vsvm_chunks));
-	if (!err)
-		drm_gpusvm_driver_set_lock(&vm->svm, &vm->lock);
-	return err;
-}
-
-/* The tables were taken away: no entry of the range is of use any more. */
-static void vsvm_range_drop(struct vsvm_vm *vm, struct vsvm_range *range)
-{
-	const struct drm_gpusvm_ctx ctx = {};
-
-	drm_gpusvm_notifier_lock(&vm->svm);
-	range->mapped = false;
-	range->ptes.pt = NULL;
-	drm_gpusvm_notifier_unlock(&vm->svm);
-	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
-			       vsvm_range_npages(range), &ctx);
-}
-
-/**
- * vsvm_svm_unmap_all - give all memory back
- * @vm: address space, locked, whose page table was disabled
- */
-void vsvm_svm_unmap_all(struct vsvm_vm *vm)
-{
-	struct drm_gpusvm_notifier *notifier;
-
-	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
-		struct drm_gpusvm_range *base = NULL;
-
-		drm_gpusvm_for_each_range(base, notifier, 0, ULONG_MAX)
-			vsvm_range_drop(vm, to_vsvm_range(base));
-	}
-}
-
-/**
- * vsvm_svm_fini - stop mirroring
- * @vm: address space, locked, with nothing mapped
- */
-void vsvm_svm_fini(struct vsvm_vm *vm)
-{
-	drm_gpusvm_fini(&vm->svm);
-}
 
 static bool vsvm_range_ready(struct vsvm_vm *vm, struct vsvm_range *range,
 			     bool write)
@@ -386,34 +140,6 @@ static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
 	return -EAGAIN;
 }
 
-static int vsvm_range_map(struct vsvm_vm *vm, struct vsvm_range *range)
-{
-	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
-	struct vsvm_wait wait;
-	struct vsvm_push push;
-	int err;
-
-	err = vsvm_pt_attach(vm, &range->ptes,
-			     drm_gpusvm_range_start(&range->base),
-			     drm_gpusvm_range_size(&range->base),
-			     vsvm_pt_large(range));
-	if (err)
-		return err;
-	drm_gpusvm_notifier_lock(&vm->svm);
-	if (!drm_gpusvm_pages_valid(&vm->svm, &range->pages)) {
-		drm_gpusvm_notifier_unlock(&vm->svm);
-		return -EAGAIN;
-	}
-	vsvm_wait_init(&wait);
-	vsvm_push_begin(&push, ring, &wait.sub);
-	vsvm_pt_write(&push, vm, range);
-	vsvm_push_end(&push);
-	range->mapped = true;
-	drm_gpusvm_notifier_unlock(&vm->svm);
-	/* An invalidation from here on comes after this on the ring. */
-	return vsvm_wait_for(ring, &wait);
-}
-
 static int vsvm_find_errno(int err)
 {
 	switch (err) {
@@ -458,7 +184,7 @@ static int vsvm_fault_once(struct vsvm_queue *queue, unsigned long addr,
 {
 	const bool write = access != VSVM_HW_READ;
 	struct vsvm_vm *vm = queue->vm;
-	const unsigned long window = vsvm_chunks[try * ARRAY_SIZE(vsvm_chunks) /
+	const unsigned long window = vsvm_chunks[try * VSVM_NUM_CHUNKS /
 						 VSVM_FAULT_TRIES];
 	struct drm_gpusvm_ctx ctx = {
 		.device_private_page_owner = vm->vdev->peer.owner,

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* SVM ranges: what the service of faults asks of them. */
+#ifndef _VSVM_RANGE_H_
+#define _VSVM_RANGE_H_
+
+#include <drm/drm_gpusvm.h>
+
+#include "vsvm_vm.h"
+
+/* Sizes of ranges, in descending order. */
+#define VSVM_NUM_CHUNKS	3
+extern const unsigned long vsvm_chunks[VSVM_NUM_CHUNKS];
+
+static inline unsigned long vsvm_range_npages(struct vsvm_range *range)
+{
+	return drm_gpusvm_range_size(&range->base) >> PAGE_SHIFT;
+}
+
+void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range);
+void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range);
+int vsvm_range_map(struct vsvm_vm *vm, struct vsvm_range *range);
+void vsvm_svm_collect(struct vsvm_vm *vm);
+
+#endif /* _VSVM_RANGE_H_ */

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Requests that go over memory of the caller, and the one that only looks.
+ */
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <linux/overflow.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vsvm_walk.h"
+
+/**
+ * vsvm_check_range - are these pages that a request may be about?
+ * @start: first address
+ * @length: bytes
+ * @limit: end of the address space
+ * @end: gets the address after the last one
+ *
+ * Return: 0 or -EINVAL.
+ */
+int vsvm_check_range(u64 start, u64 length, u64 limit, u64 *end)
+{
+	if (!length || !PAGE_ALIGNED(start | length) ||
+	    check_add_overflow(start, length, end))
+		return -EINVAL;
+	return *end > limit ? -EINVAL : 0;
+}
+
+static bool vsvm_scan_invalidate(struct mmu_interval_notifier *notifier,
+				 const struct mmu_notifier_range *range,
+				 unsigned long seq)
+{
+	mmu_interval_set_seq(notifier, seq);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops vsvm_scan_ops = {
+	.invalidate = vsvm_scan_invalidate,
+};
+
+/**
+ * vsvm_walk_free - end a request
+ * @walk: what vsvm_walk_create() gave, or NULL or an ERR_PTR()
+ */
+void vsvm_walk_free(struct vsvm_walk *walk)
+{
+	if (IS_ERR_OR_NULL(walk))
+		return;
+	mmu_interval_notifier_remove(&walk->notifier);
+	drm_pagemap_put(walk->dpagemap);
+	kvfree(walk);
+}
+
+/**
+ * vsvm_walk_create - begin a request
+ * @vm: address space, with a reference of its process's users
+ * @start: first address
+ * @end: address after the last one
+ *
+ * Return: the walk, or ERR_PTR() of -ENOMEM or -EINTR.
+ */
+struct vsvm_walk *vsvm_walk_create(struct vsvm_vm *vm, u64 start, u64 end)
+{
+	struct vsvm_walk *walk;
+	int err;
+
+	walk = kvzalloc_obj(*walk);
+	if (!walk)
+		return ERR_PTR(-ENOMEM);
+	err = mmu_interval_notifier_insert(&walk->notifier, vm->mm, start,
+					   end - start, &vsvm_scan_ops);
+	if (err) {
+		kvfree(walk);
+		return ERR_PTR(err);
+	}
+	walk->vm = vm;
+	/* The address space may be closed meanwhile. */
+	scoped_guard(mutex, &vm->close_lock)
+		walk->dpagemap = drm_pagemap_get(vm->dpagemap);
+	walk->start = start;
+	walk->end = end;
+	walk->scanner = (struct vsvm_scanner) {
+		.notifier = &walk->notifier,
+		.mm = vm->mm,
+		.vdev = vm->vdev,
+		.pfn = walk->pfn,
+	};
+	return walk;
+}
+
+/**
+ * vsvm_walk_next - where the step that begins at an address ends
+ * @walk: request
+ * @addr: address in it
+ *
+ * Return: the address after the last one of the step.
+ */
+unsigned long vsvm_walk_next(struct vsvm_walk *walk, unsigned long addr)
+{
+	return min(walk->end, ALIGN(addr + 1, SZ_2M));
+}
+
+static int vsvm_residency(struct vsvm_vm *vm,
+			  const struct drm_vsvm_residency *args)
+{
+	u8 __user *user = u64_to_user_ptr(args->pages);
+	u64 end;
+	int err;
+
+	err = vsvm_check_range(args->start, args->length, vm->svm.mm_range, &end);
+	if (err)
+		return err;
+	err = vsvm_span_check(vm->mm, args->start, end);
+	if (err)
+		return err;
+
+	struct vsvm_walk *walk __free(vsvm_walk) =
+		vsvm_walk_create(vm, args->start, end);
+	unsigned long addr, next;
+
+	if (IS_ERR(walk))
+		return PTR_ERR(walk);
+	for (addr = args->start; addr < end; addr = next) {
+		next = vsvm_walk_next(walk, addr);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		err = vsvm_scan(&walk->scanner, addr, next, walk->before);
+		if (err)
+			return err;
+		if (copy_to_user(user, walk->before, (next - addr) >> PAGE_SHIFT))
+			return -EFAULT;
+		user += (next - addr) >> PAGE_SHIFT;
+		cond_resched();
+	}
+	return 0;
+}
+
+/**
+ * vsvm_residency_ioctl - DRM_IOCTL_VSVM_RESIDENCY
+ * @drm: device
+ * @data: struct drm_vsvm_residency
+ * @file: open file
+ *
+ * Return: see the structure.
+ */
+int vsvm_residency_ioctl(struct drm_device *drm, void *data,
+			 struct drm_file *file)
+{
+	struct drm_vsvm_residency *args = data;
+	struct vsvm_vm *vm;
+	int idx, err;
+
+	if (args->flags)
+		return -EINVAL;
+	vm = vsvm_vm_lookup(file, args->vm_id);
+	if (IS_ERR(vm))
+		return PTR_ERR(vm);
+	if (drm_dev_enter(drm, &idx)) {
+		err = vsvm_residency(vm, args);
+		drm_dev_exit(idx);
+	} else {
+		err = -ENODEV;
+	}
+	vsvm_vm_put(vm);
+	return err;
+}
