@@ -220,11 +220,14 @@ static void vsvm_hw_down(void *data)
 
 static int vsvm_hw_up(struct vsvm_device *vdev)
 {
-	u64 size = vsvm_config_vram_bytes(&vdev->config);
+	const struct vsvm_transport_config config = {
+		.vram_size = vsvm_config_vram_bytes(&vdev->config),
+		.link = dev_is_platform(vdev->drm.dev) ? vdev->id : VSVM_NO_LINK,
+	};
 	struct vsvm_transport *hw;
 	int err;
 
-	hw = vsvm_local_create(vdev->drm.dev, size, vsvm_irq, vdev);
+	hw = vsvm_local_create(vdev->drm.dev, &config, vsvm_irq, vdev);
 	if (IS_ERR(hw))
 		return PTR_ERR(hw);
 	vdev->hw = hw;

@@ -11,11 +11,19 @@
  * of these engines may wait for another, nor for a kernel. What they complete
  * lets reclaim go on, so nothing in a worker allocates or takes a lock that is
  * held over an allocation.
+ *
+ * The link: a table of all transports in this kernel that have a number on it.
+ * An engine finds its peer there and works on the peer's VRAM by a pointer that
+ * it never keeps over relax(). vsvm_link_sem is held for reading by every worker
+ * but in relax(), and for writing to change anything about the link: who has
+ * done so knows that no engine works by what was there before. Of this file's
+ * and the hardware's locks it is the outermost.
  */
 #include <linux/dma-fence.h>
 #include <linux/iommu.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
+#include <linux/rwsem.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
@@ -37,9 +45,15 @@ struct vsvm_local {
 	struct iommu_domain *domain;
 	struct vsvm_hw *hw;
 	void *vram;
+	/* Both are protected by vsvm_link_sem. */
+	unsigned int link;
+	bool link_up;
 	struct workqueue_struct *wq[VSVM_LOCAL_NUM_WQ];
 	struct vsvm_local_engine engine[VSVM_HW_NUM_ENGINES];
 };
+
+static DECLARE_RWSEM(vsvm_link_sem);
+static struct vsvm_local *vsvm_links[VSVM_NUM_LINKS];
 
 static struct vsvm_local *to_local(struct vsvm_transport *t)
 {
@@ -93,14 +107,30 @@ static void vsvm_local_irq(void *priv, unsigned int vector)
 	local->base.irq(local->base.data, vector);
 }
 
+/* A device is no peer of itself. */
+static struct vsvm_hw *vsvm_local_peer(void *priv, unsigned int n)
+{
+	struct vsvm_local *local = priv, *peer;
+
+	lockdep_assert_held(&vsvm_link_sem);
+	if (n >= VSVM_NUM_LINKS || n == local->link || !local->link_up)
+		return NULL;
+	peer = vsvm_links[n];
+	return peer && peer->link_up ? peer->hw : NULL;
+}
+
 static void vsvm_local_relax(void *priv)
 {
+	/* Who waits for the link gets it before the next line does. */
+	up_read(&vsvm_link_sem);
 	cond_resched();
+	down_read(&vsvm_link_sem);
 }
 
 static const struct vsvm_hw_host vsvm_local_host = {
 	.dma = vsvm_local_dma,
 	.irq = vsvm_local_irq,
+	.peer = vsvm_local_peer,
 	.relax = vsvm_local_relax,
 };
 
@@ -111,7 +141,9 @@ static void vsvm_local_work(struct work_struct *work)
 	/* The interrupt handler signals fences, and it does so from in here. */
 	bool cookie = dma_fence_begin_signalling();
 
+	down_read(&vsvm_link_sem);
 	vsvm_hw_run(e->local->hw, e - e->local->engine);
+	up_read(&vsvm_link_sem);
 	dma_fence_end_signalling(cookie);
 }
 
@@ -138,6 +170,44 @@ static void vsvm_local_reset(struct vsvm_transport *t, unsigned int engine)
 	vsvm_hw_reset(local->hw, engine);
 	enable_work(work);
 	vsvm_local_queue(local, engine);
+}
+
+static void vsvm_local_set_link(struct vsvm_transport *t, bool up)
+{
+	struct vsvm_local *local = to_local(t);
+
+	down_write(&vsvm_link_sem);
+	local->link_up = up && local->link != VSVM_NO_LINK;
+	up_write(&vsvm_link_sem);
+}
+
+static int vsvm_local_plug(struct vsvm_local *local, unsigned int link)
+{
+	int err = 0;
+
+	if (link == VSVM_NO_LINK)
+		return 0;
+	down_write(&vsvm_link_sem);
+	if (vsvm_links[link]) {
+		err = -EEXIST;
+	} else {
+		vsvm_links[link] = local;
+		local->link = link;
+		local->link_up = true;
+	}
+	up_write(&vsvm_link_sem);
+	return err;
+}
+
+/* For good. The caller may then free what engines of peers worked on. */
+static void vsvm_local_unplug(struct vsvm_local *local)
+{
+	down_write(&vsvm_link_sem);
+	if (local->link != VSVM_NO_LINK)
+		vsvm_links[local->link] = NULL;
+	local->link = VSVM_NO_LINK;
+	local->link_up = false;
+	up_write(&vsvm_link_sem);
 }
 
 static bool vsvm_local_alive(struct vsvm_transport *t)
@@ -173,6 +243,7 @@ static void vsvm_local_destroy(struct vsvm_transport *t)
 {
 	struct vsvm_local *local = to_local(t);
 
+	vsvm_local_unplug(local);
 	vsvm_local_stop(local);
 	vsvm_local_free(local);
 }
@@ -180,6 +251,7 @@ static void vsvm_local_destroy(struct vsvm_transport *t)
 static const struct vsvm_transport_ops vsvm_local_ops = {
 	.doorbell = vsvm_local_doorbell,
 	.reset = vsvm_local_reset,
+	.set_link = vsvm_local_set_link,
 	.alive = vsvm_local_alive,
 	.destroy = vsvm_local_destroy,
 };
@@ -204,11 +276,13 @@ static int vsvm_local_init_queues(struct vsvm_local *local)
 	return local->wq[i] ? 0 : -ENOMEM;
 }
 
-static int vsvm_local_init(struct vsvm_local *local, u64 vram_size)
+static int vsvm_local_init(struct vsvm_local *local,
+			   const struct vsvm_transport_config *wanted)
 {
 	struct vsvm_hw_config config = {
-		.vram_size = vram_size,
+		.vram_size = wanted->vram_size,
 		.sanitize = IS_ENABLED(CONFIG_DRM_VSVM_DEBUG),
+		.fault_entries = wanted->fault_entries,
 	};
 	int err;
 
@@ -222,45 +296,51 @@ static int vsvm_local_init(struct vsvm_local *local, u64 vram_size)
 	 * Zeroed, as VRAM ends up in user programs. Much memory at a time: give
 	 * up before others are killed for it.
 	 */
-	local->vram = vmalloc_huge(vram_size, GFP_KERNEL | __GFP_ZERO |
+	local->vram = vmalloc_huge(wanted->vram_size, GFP_KERNEL | __GFP_ZERO |
 				   __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	if (!local->vram)
 		return -ENOMEM;
 	config.vram = local->vram;
 	config.shared = local->base.shared;
-	return vsvm_hw_init(&local->hw, &config, &vsvm_local_host, local);
+	err = vsvm_hw_init(&local->hw, &config, &vsvm_local_host, local);
+	return err ?: vsvm_local_plug(local, wanted->link);
 }
 
 /**
  * vsvm_local_create - hardware in this kernel
  * @dev: the device that the driver maps memory for. Must outlive the transport
  *	and be bound, or it has no IOMMU yet.
- * @vram_size: bytes, a multiple of the 4 KiB page
- * @irq: see struct vsvm_transport; called from a worker, with no lock held
+ * @config: what the hardware shall be like
+ * @irq: see struct vsvm_transport; called from a worker, which holds no lock
+ *	that a user of the transport could take
  * @data: first argument of @irq
  *
  * Context: process; allocates.
- * Return: the transport; its @destroy frees it. ERR_PTR(-ENOMEM), or
- * ERR_PTR(-EINVAL) if @vram_size is not whole pages.
+ * Return: the transport; its @destroy frees it. ERR_PTR(-ENOMEM);
+ * ERR_PTR(-EINVAL) if there is no such hardware; ERR_PTR(-EEXIST) if another
+ * device has its number on the link.
  */
 struct vsvm_transport *
-vsvm_local_create(struct device *dev, u64 vram_size,
+vsvm_local_create(struct device *dev, const struct vsvm_transport_config *config,
 		  void (*irq)(void *data, unsigned int vector), void *data)
 {
 	struct vsvm_local *local;
 	int err;
 
-	if (!vram_size || !PAGE_ALIGNED(vram_size))
+	if (!config->vram_size || !PAGE_ALIGNED(config->vram_size))
+		return ERR_PTR(-EINVAL);
+	if (config->link >= VSVM_NUM_LINKS && config->link != VSVM_NO_LINK)
 		return ERR_PTR(-EINVAL);
 	local = kvzalloc_obj(*local);
 	if (!local)
 		return ERR_PTR(-ENOMEM);
 	local->base.ops = &vsvm_local_ops;
-	local->base.vram_size = vram_size;
+	local->base.vram_size = config->vram_size;
 	local->base.irq = irq;
 	local->base.data = data;
 	local->domain = iommu_get_domain_for_dev(dev);
-	err = vsvm_local_init(local, vram_size);
+	local->link = VSVM_NO_LINK;
+	err = vsvm_local_init(local, config);
 	if (err) {
 		vsvm_local_free(local);
 		return ERR_PTR(err);

@@ -21,12 +21,15 @@ struct vsvm_transport;
  * @reset: stop @engine, drop what it was doing, and let it go on with the
  *	ring's head, tail and generation as they are then. Sleeps until the
  *	engine touches no memory any more.
+ * @set_link: plug the link in or pull it out, for tests. It is in at first.
+ *	Sleeps until no engine is at an access that the change concerns.
  * @alive: false when the hardware is gone for good
  * @destroy: stop all engines and interrupts, then free. Sleeps.
  */
 struct vsvm_transport_ops {
 	void (*doorbell)(struct vsvm_transport *t, unsigned int engine);
 	void (*reset)(struct vsvm_transport *t, unsigned int engine);
+	void (*set_link)(struct vsvm_transport *t, bool up);
 	bool (*alive)(struct vsvm_transport *t);
 	void (*destroy)(struct vsvm_transport *t);
 };
@@ -48,8 +51,26 @@ struct vsvm_transport {
 	void *data;
 };
 
+/* Peers have one byte for their number: see VSVM_PTE_PEER_SHIFT. */
+#define VSVM_NUM_LINKS	256
+#define VSVM_NO_LINK	(~0u)
+
+/**
+ * struct vsvm_transport_config - hardware that a transport is to bring up
+ * @vram_size: bytes, a multiple of the 4 KiB page
+ * @fault_entries: places of the fault FIFO, 1 to VSVM_HW_FAULT_RING, or 0 for
+ *	VSVM_HW_FAULT_RING
+ * @link: the device's number on the link, by which peers reach its VRAM, less
+ *	than VSVM_NUM_LINKS; or VSVM_NO_LINK
+ */
+struct vsvm_transport_config {
+	u64 vram_size;
+	u32 fault_entries;
+	unsigned int link;
+};
+
 struct vsvm_transport *
-vsvm_local_create(struct device *dev, u64 vram_size,
+vsvm_local_create(struct device *dev, const struct vsvm_transport_config *config,
 		  void (*irq)(void *data, unsigned int vector), void *data);
 
 static inline void vsvm_transport_doorbell(struct vsvm_transport *t,

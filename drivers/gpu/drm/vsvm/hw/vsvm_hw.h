@@ -19,8 +19,12 @@ struct vsvm_hw;
  *	the address cannot be reached. Called from engine context, must not
  *	allocate with direct reclaim.
  * @irq: raise an interrupt. Called from engine context without hardware locks.
- * @peer: VRAM of peer number @n, NULL if the link is down. May be NULL.
- * @relax: called between slices of a long command; may sleep. May be NULL.
+ * @peer: the device of number @n on the link, NULL if there is none or the link
+ *	is down. Good until the next @relax of the engine that asked. May be
+ *	NULL.
+ * @relax: called between slices of a long command and between commands, without
+ *	hardware locks; may sleep. No pointer from @dma or @peer is used after it
+ *	that was got before. May be NULL.
  */
 struct vsvm_hw_host {
 	void *(*dma)(void *priv, __u64 addr, __u64 *len);

@@ -12,127 +12,43 @@
 #include <linux/scatterlist.h>
 #include <linux/wait.h>
 
-#include "../vsvm_transport.h"
-
-#define LOCAL_VRAM	(4ull << 20)
-#define LOCAL_ORDER	3
-#define LOCAL_SIZE	(PAGE_SIZE << LOCAL_ORDER)
-#define LOCAL_VA	0x7f0000000000ull
-
-struct local_test {
-	struct kunit *test;
-	struct device *dev;
-	struct vsvm_transport *t;
-	wait_queue_head_t wait;
-	atomic_t irqs[VSVM_HW_NUM_VECTORS];
-	struct page *pages;
-	dma_addr_t dma;
-};
-
-/* The whole buffer to the start of VRAM. */
-static const struct vsvm_hw_cmd to_vram = {
-	.op = VSVM_HW_COPY,
-	.flags = VSVM_HW_CMD_IRQ | VSVM_HW_DST_APERTURE(VSVM_HW_VRAM) |
-		 VSVM_HW_SRC_APERTURE(VSVM_HW_SYSTEM),
-	.len = LOCAL_SIZE,
-};
-
-static void local_irq(void *data, unsigned int vector)
-{
-	struct local_test *l = data;
-
-	atomic_inc(&l->irqs[vector]);
-	wake_up_all(&l->wait);
-}
-
-static void local_push(struct local_test *l, unsigned int engine,
-		       const struct vsvm_hw_cmd *cmd)
-{
-	struct vsvm_hw_ring *ring = &l->t->shared->ring[engine];
-
-	l->t->shared->cmd[ring->first + ring->head % ring->size] = *cmd;
-	smp_store_release(&ring->head, ring->head + 1);	/* the slot */
-	vsvm_transport_doorbell(l->t, engine);
-}
-
-static bool local_done(struct vsvm_hw_ring *ring)
-{
-	/* Acquire: the slots. */
-	return smp_load_acquire(&ring->tail) == ring->head;
-}
-
-/* Status of the last command of @engine, once all of them are done. */
-static u32 local_wait(struct local_test *l, unsigned int engine)
-{
-	struct vsvm_hw_ring *ring = &l->t->shared->ring[engine];
-	long left = wait_event_timeout(l->wait, local_done(ring), 20 * HZ);
-
-	KUNIT_ASSERT_GT(l->test, left, 0);
-	return l->t->shared->cmd[ring->first + (ring->head - 1) % ring->size].status;
-}
-
-static u32 local_do(struct local_test *l, unsigned int engine,
-		    const struct vsvm_hw_cmd *cmd)
-{
-	local_push(l, engine, cmd);
-	return local_wait(l, engine);
-}
-
-/* Hardware for @dev, with as much VRAM in use as the tests need. */
-static void local_create(struct local_test *l, struct device *dev)
-{
-	const struct vsvm_hw_cmd mark = {
-		.op = VSVM_HW_MARK, .flags = VSVM_HW_CMD_IRQ, .len = 2 * LOCAL_SIZE,
-		.arg = 1,
-	};
-
-	l->t = vsvm_local_create(dev, LOCAL_VRAM, local_irq, l);
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(l->test, l->t);
-	KUNIT_ASSERT_EQ(l->test, local_do(l, VSVM_HW_PAGING, &mark), VSVM_HW_OK);
-}
+#include "vsvm_local_bench.h"
 
 static int local_init(struct kunit *test)
 {
-	struct local_test *l = kunit_kzalloc(test, sizeof(*l), GFP_KERNEL);
+	struct local_bench *l = kunit_kzalloc(test, sizeof(*l), GFP_KERNEL);
+	struct device *dev = kunit_device_register(test, "vsvm-local");
 
 	KUNIT_ASSERT_NOT_NULL(test, l);
-	l->test = test;
-	init_waitqueue_head(&l->wait);
-	l->dev = kunit_device_register(test, "vsvm-local");
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, l->dev);
-	KUNIT_ASSERT_EQ(test, dma_set_mask_and_coherent(l->dev, DMA_BIT_MASK(64)), 0);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dev);
 	test->priv = l;
-	local_create(l, l->dev);
-	l->pages = alloc_pages(GFP_KERNEL | __GFP_ZERO, LOCAL_ORDER);
-	KUNIT_ASSERT_NOT_NULL(test, l->pages);
-	l->dma = dma_map_page(l->dev, l->pages, 0, LOCAL_SIZE, DMA_BIDIRECTIONAL);
-	KUNIT_ASSERT_FALSE(test, dma_mapping_error(l->dev, l->dma));
+	local_bench_begin(l, test, dev, VSVM_NO_LINK);
 	return 0;
 }
 
 static void local_exit(struct kunit *test)
 {
-	struct local_test *l = test->priv;
+	if (test->priv)
+		local_bench_end(test->priv);
+}
 
-	if (!l)
-		return;
-	if (!IS_ERR_OR_NULL(l->t))
-		l->t->ops->destroy(l->t);
-	if (l->dma)
-		dma_unmap_page(l->dev, l->dma, LOCAL_SIZE, DMA_BIDIRECTIONAL);
-	if (l->pages)
-		__free_pages(l->pages, LOCAL_ORDER);
+static void no_irq(void *data, unsigned int vector)
+{
 }
 
 static void local_sizes(struct kunit *test)
 {
-	struct local_test *l = test->priv;
+	struct local_bench *l = test->priv;
 	static const u64 wrong[] = { 0, 8, PAGE_SIZE + 8, 1ull << 60 };
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(wrong); i++)
-		KUNIT_EXPECT_TRUE(test, IS_ERR(vsvm_local_create(l->dev, wrong[i],
-								 local_irq, l)));
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		const struct vsvm_transport_config config = {
+			.vram_size = wrong[i], .link = VSVM_NO_LINK,
+		};
+
+		KUNIT_EXPECT_TRUE(test, IS_ERR(vsvm_local_create(l->dev, &config, no_irq, l)));
+	}
 	KUNIT_EXPECT_EQ(test, l->t->vram_size, LOCAL_VRAM);
 	KUNIT_EXPECT_EQ(test, l->t->shared->vram_size, LOCAL_VRAM);
 	KUNIT_EXPECT_EQ(test, l->t->shared->magic, VSVM_HW_MAGIC);
@@ -141,9 +57,9 @@ static void local_sizes(struct kunit *test)
 
 static void local_copy(struct kunit *test)
 {
-	struct local_test *l = test->priv;
+	struct local_bench *l = test->priv;
 	u8 *mem = page_address(l->pages);
-	struct vsvm_hw_cmd cmd = to_vram;
+	struct vsvm_hw_cmd cmd = local_to_vram;
 	unsigned long i;
 
 	for (i = 0; i < LOCAL_SIZE; i++)
@@ -167,11 +83,11 @@ static void local_copy(struct kunit *test)
 /* Numbers that are no memory: devices, holes, nothing at all. */
 static void local_bad_addresses(struct kunit *test)
 {
-	struct local_test *l = test->priv;
+	struct local_bench *l = test->priv;
 	static const u64 bad[] = {
 		0xa0000, 0xfec00000, 0xfee00000, 1ull << 45, 1ull << 62, ~0xfffull,
 	};
-	struct vsvm_hw_cmd cmd = to_vram;
+	struct vsvm_hw_cmd cmd = local_to_vram;
 	unsigned int i;
 
 	cmd.len = 8;
@@ -196,9 +112,9 @@ static struct device *local_iommu_device(void)
 	return NULL;
 }
 
-static void local_iommu_copy(struct local_test *l, struct scatterlist *sg)
+static void local_iommu_copy(struct local_bench *l, struct scatterlist *sg)
 {
-	struct vsvm_hw_cmd cmd = to_vram;
+	struct vsvm_hw_cmd cmd = local_to_vram;
 	u8 *mem = page_address(l->pages);
 	unsigned long i, num = sg_dma_len(sg);
 
@@ -227,16 +143,16 @@ static void local_iommu_copy(struct local_test *l, struct scatterlist *sg)
 static void local_iommu(struct kunit *test)
 {
 	const unsigned int num = 1 << LOCAL_ORDER;
-	struct local_test *l = test->priv;
+	struct local_bench *l = test->priv;
 	struct device *dev = local_iommu_device();
 	struct scatterlist sg[1 << LOCAL_ORDER];
-	struct vsvm_hw_cmd cmd = to_vram;
+	struct vsvm_hw_cmd cmd = local_to_vram;
 	int i;
 
 	if (!dev)
 		kunit_skip(test, "no device with an IOMMU");
-	l->t->ops->destroy(l->t);
-	local_create(l, dev);
+	local_bench_destroy(l);
+	local_bench_create(l, dev, VSVM_NO_LINK);
 	sg_init_table(sg, num);
 	for (i = 0; i < num; i++)
 		sg_set_page(&sg[i], l->pages + num - 1 - i, PAGE_SIZE, 0);
@@ -252,7 +168,7 @@ static void local_iommu(struct kunit *test)
 
 static void local_all_engines(struct kunit *test)
 {
-	struct local_test *l = test->priv;
+	struct local_bench *l = test->priv;
 	const struct vsvm_hw_cmd nop = { .op = VSVM_HW_NOP, .flags = VSVM_HW_CMD_IRQ };
 	unsigned int i, k;
 
@@ -263,41 +179,14 @@ static void local_all_engines(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, local_wait(l, k), VSVM_HW_OK);
 }
 
-/* A page that holds a list without end, by tables at the start of VRAM. */
-static void local_start_chase(struct local_test *l, unsigned int queue)
-{
-	const struct vsvm_hw_cmd root = {
-		.op = VSVM_HW_SET_ROOT, .flags = VSVM_HW_CMD_IRQ, .arg = queue,
-	};
-	const struct vsvm_hw_cmd chase = {
-		.op = VSVM_HW_K_CHASE, .flags = VSVM_HW_CMD_IRQ, .dst = LOCAL_VA + 64,
-		.src = LOCAL_VA, .arg = 8,
-	};
-	u64 *mem = page_address(l->pages);
-	struct vsvm_hw_cmd cmd = to_vram;
-	int level;
-
-	memset(mem, 0, LOCAL_SIZE);
-	for (level = VSVM_PT_LEVELS - 1; level >= 0; level--) {
-		const u64 table = VSVM_PT_LEVELS - 1 - level;
-
-		mem[table * VSVM_PT_ENTRIES + VSVM_PT_INDEX(LOCAL_VA, level)] =
-			(table + 1) * VSVM_HW_PAGE_SIZE | VSVM_PTE_VALID | VSVM_PTE_WRITE;
-	}
-	mem[VSVM_PT_LEVELS * VSVM_PT_ENTRIES] = LOCAL_VA;
-	cmd.src = l->dma;
-	KUNIT_ASSERT_EQ(l->test, local_do(l, VSVM_HW_PAGING, &cmd), VSVM_HW_OK);
-	KUNIT_ASSERT_EQ(l->test, local_do(l, VSVM_HW_PAGING, &root), VSVM_HW_OK);
-	local_push(l, VSVM_HW_QUEUE0 + queue, &chase);
-}
-
 static void local_cancel(struct kunit *test)
 {
-	struct local_test *l = test->priv;
+	struct local_bench *l = test->priv;
 	struct vsvm_hw_ring *ring = &l->t->shared->ring[VSVM_HW_QUEUE0 + 5];
 
-	local_start_chase(l, 5);
-	KUNIT_EXPECT_EQ(test, wait_event_timeout(l->wait, local_done(ring), HZ / 20), 0);
+	local_start_chase(l, 5, LOCAL_CHASE_LEAF);
+	KUNIT_EXPECT_EQ(test, wait_event_timeout(l->wait, local_done(l, VSVM_HW_QUEUE0 + 5),
+						 HZ / 20), 0);
 	WRITE_ONCE(ring->cancel, ring->head);
 	vsvm_transport_doorbell(l->t, VSVM_HW_QUEUE0 + 5);
 	KUNIT_EXPECT_EQ(test, local_wait(l, VSVM_HW_QUEUE0 + 5), VSVM_HW_ERR_CANCELLED);
@@ -307,33 +196,34 @@ static void local_cancel(struct kunit *test)
 /* Stops a kernel without end; what is queued goes on from there. */
 static void local_reset(struct kunit *test)
 {
-	struct local_test *l = test->priv;
+	struct local_bench *l = test->priv;
 	struct vsvm_hw_ring *ring = &l->t->shared->ring[VSVM_HW_QUEUE0];
 	unsigned int i;
 
 	for (i = 0; i < 20; i++) {
-		local_start_chase(l, 0);
+		local_start_chase(l, 0, LOCAL_CHASE_LEAF);
 		WRITE_ONCE(ring->generation, i + 1);
 		WRITE_ONCE(ring->cancel, ring->head);
 		l->t->ops->reset(l->t, VSVM_HW_QUEUE0);
 		KUNIT_EXPECT_EQ(test, local_wait(l, VSVM_HW_QUEUE0), VSVM_HW_ERR_CANCELLED);
 	}
 	/* As it goes on, the command is simply begun anew. */
-	local_start_chase(l, 0);
+	local_start_chase(l, 0, LOCAL_CHASE_LEAF);
 	l->t->ops->reset(l->t, VSVM_HW_QUEUE0);
-	KUNIT_EXPECT_EQ(test, wait_event_timeout(l->wait, local_done(ring), HZ / 20), 0);
+	KUNIT_EXPECT_EQ(test, wait_event_timeout(l->wait, local_done(l, VSVM_HW_QUEUE0),
+						 HZ / 20), 0);
 	/* Left running: destroy must cope. */
 }
 
 static void local_destroy_busy(struct kunit *test)
 {
-	struct local_test *l = test->priv;
+	struct local_bench *l = test->priv;
 	unsigned int i, q;
 
 	for (q = 0; q < 4; q++)
-		local_start_chase(l, q);
+		local_start_chase(l, q, LOCAL_CHASE_LEAF);
 	for (i = 0; i < 100; i++) {
-		struct vsvm_hw_cmd cmd = to_vram;
+		struct vsvm_hw_cmd cmd = local_to_vram;
 
 		cmd.src = l->dma;
 		cmd.dst = LOCAL_SIZE;
