@@ -4,6 +4,11 @@
  *
  * Ranges that overlap give no defined content, but do no harm. A command that
  * fails half-way has done its first part, as with any DMA.
+ *
+ * The copy channels may have a bandwidth and a latency: a command waits so long
+ * before its first byte, and after each slice until the bandwidth allows for
+ * what it has moved. The paging channel, which the CPU waits for under locks,
+ * has none.
  */
 #include "vsvm_hw_priv.h"
 
@@ -118,6 +123,54 @@ static u32 copy_step(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
 	return VSVM_HW_OK;
 }
 
+/* When the model lets a command be where it is. */
+struct pace {
+	bool used;
+	u64 due;	/* time in ns */
+	u64 rest;	/* fraction of it, in parts of a byte's rate */
+};
+
+static void pace_begin(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
+		       struct pace *p)
+{
+	p->used = e->id != VSVM_HW_PAGING && (hw->copy_rate || hw->copy_latency);
+	p->rest = 0;
+	p->due = p->used ? hw->host.now(hw->priv) + hw->copy_latency : 0;
+}
+
+/* @len is one slice at most: no overflow. */
+static void pace_moved(struct vsvm_hw *hw, struct pace *p, u64 len)
+{
+	if (!p->used || !hw->copy_rate)
+		return;
+	p->rest += len * 1000000000ull;
+	p->due += p->rest / hw->copy_rate;
+	p->rest %= hw->copy_rate;
+}
+
+static u32 interrupted(struct vsvm_hw_engine *e)
+{
+	if (READ_ONCE(e->stop))
+		return VSVM_HW_WAIT;
+	return vsvm_hw_cancelled(e) ? VSVM_HW_ERR_CANCELLED : VSVM_HW_OK;
+}
+
+static u32 pace_wait(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
+		     const struct pace *p)
+{
+	u32 status = VSVM_HW_OK;
+	u64 now;
+
+	while (p->used && !status) {
+		now = hw->host.now(hw->priv);
+		if (now >= p->due)
+			break;
+		hw->host.sleep(hw->priv, min(p->due - now, VSVM_HW_MAX_SLEEP_NS));
+		status = interrupted(e);
+	}
+	return status;
+}
+
 /**
  * vsvm_hw_copy - execute COPY or FILL
  * @hw: the hardware
@@ -131,26 +184,31 @@ static u32 copy_step(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
 u32 vsvm_hw_copy(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
 		 const struct vsvm_hw_cmd *cmd, u64 *result)
 {
+	struct pace p;
 	u64 done = 0, len;
 	u32 status;
 
 	status = check_command(hw, cmd, result);
 	if (status)
 		return status;
-	while (done < cmd->len) {
+	pace_begin(hw, e, &p);
+	for (;;) {
+		status = pace_wait(hw, e, &p);
+		if (status || done == cmd->len)
+			break;
 		len = min(cmd->len - done, VSVM_HW_COPY_SLICE);
 		status = copy_step(hw, e, cmd, done, &len, result);
 		if (status)
 			return status;
 		done += len;
+		pace_moved(hw, &p, len);
 		if (done == cmd->len)
-			break;
+			continue;
 		vsvm_hw_relax(hw);
-		if (READ_ONCE(e->stop))
-			return VSVM_HW_WAIT;
-		if (vsvm_hw_cancelled(e))
-			return VSVM_HW_ERR_CANCELLED;
+		status = interrupted(e);
+		if (status)
+			break;
 	}
 	*result = 0;
-	return VSVM_HW_OK;
+	return status;
 }

@@ -36,6 +36,19 @@ static void init_rings(struct vsvm_hw *hw)
 	shared->fifo.size = hw->fifo_size;
 }
 
+static bool config_valid(const struct vsvm_hw_config *config,
+			 const struct vsvm_hw_host *host)
+{
+	const bool paced = config->copy_bytes_per_s || config->copy_latency_ns;
+
+	return config->vram_size &&
+	       !(config->vram_size & (VSVM_HW_PAGE_SIZE - 1)) &&
+	       config->fault_entries <= VSVM_HW_FAULT_RING &&
+	       config->copy_bytes_per_s <= VSVM_HW_MAX_COPY_RATE &&
+	       config->copy_latency_ns <= VSVM_HW_MAX_COPY_NS &&
+	       (!paced || (host->now && host->sleep));
+}
+
 /**
  * vsvm_hw_init - power on
  * @hw: gets the hardware
@@ -46,8 +59,8 @@ static void init_rings(struct vsvm_hw *hw)
  * Lays out the rings in the shared region. With the sanitizer all of VRAM is
  * free at first.
  *
- * Return: 0, -EINVAL for a VRAM size that is 0 or not whole pages or a fault
- * FIFO that is too large, or -ENOMEM.
+ * Return: 0, -EINVAL for a configuration out of its bounds or a host that lacks
+ * what it needs, or -ENOMEM.
  */
 int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,
 		 const struct vsvm_hw_host *host, void *priv)
@@ -56,9 +69,7 @@ int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,
 	unsigned int i;
 	int err;
 
-	if (!config->vram_size || config->vram_size & (VSVM_HW_PAGE_SIZE - 1))
-		return -EINVAL;
-	if (config->fault_entries > VSVM_HW_FAULT_RING)
+	if (!config_valid(config, host))
 		return -EINVAL;
 	new = vsvm_hw_alloc(sizeof(*new));
 	if (!new)
@@ -70,6 +81,8 @@ int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,
 	new->vram_size = config->vram_size;
 	new->fifo_size = config->fault_entries ? config->fault_entries :
 						 VSVM_HW_FAULT_RING;
+	new->copy_rate = config->copy_bytes_per_s;
+	new->copy_latency = config->copy_latency_ns;
 	err = vsvm_hw_vram_init(new, config->sanitize);
 	if (err) {
 		vsvm_hw_free(new);

@@ -25,13 +25,24 @@ struct vsvm_hw;
  * @relax: called between slices of a long command and between commands, without
  *	hardware locks; may sleep. No pointer from @dma or @peer is used after it
  *	that was got before. May be NULL.
+ * @now: a time in ns that never goes back. Needed for the copy model only.
+ * @sleep: as @relax, and sleep for @ns, at most VSVM_HW_MAX_SLEEP_NS, or a
+ *	little longer. Needed for the copy model only.
  */
 struct vsvm_hw_host {
 	void *(*dma)(void *priv, __u64 addr, __u64 *len);
 	void (*irq)(void *priv, unsigned int vector);
 	struct vsvm_hw *(*peer)(void *priv, unsigned int n);
 	void (*relax)(void *priv);
+	__u64 (*now)(void *priv);
+	void (*sleep)(void *priv, __u64 ns);
 };
+
+/* At most so long a sleep at a time: engines look at cancel and stop after it. */
+#define VSVM_HW_MAX_SLEEP_NS	1000000ull
+/* Limits of the copy model: 1 PB/s, 1 s. */
+#define VSVM_HW_MAX_COPY_RATE	1000000000000000ull
+#define VSVM_HW_MAX_COPY_NS	1000000000ull
 
 /**
  * struct vsvm_hw_config - what a device is made of
@@ -41,6 +52,10 @@ struct vsvm_hw_host {
  * @sanitize: poison free VRAM, and refuse engines access to it
  * @fault_entries: places of the fault FIFO, 1 to VSVM_HW_FAULT_RING, or 0 for
  *	VSVM_HW_FAULT_RING
+ * @copy_bytes_per_s: bandwidth of each of the two copy channels, at most
+ *	VSVM_HW_MAX_COPY_RATE, or 0: as fast as memory
+ * @copy_latency_ns: what each of their copies and fills takes besides, at most
+ *	VSVM_HW_MAX_COPY_NS
  */
 struct vsvm_hw_config {
 	void *vram;
@@ -48,6 +63,8 @@ struct vsvm_hw_config {
 	struct vsvm_hw_shared *shared;
 	bool sanitize;
 	__u32 fault_entries;
+	__u64 copy_bytes_per_s;
+	__u64 copy_latency_ns;
 };
 
 int vsvm_hw_init(struct vsvm_hw **hw, const struct vsvm_hw_config *config,

@@ -98,6 +98,8 @@ struct vsvm_hw {
 	u32 fifo_size;		/* what the driver makes of its copy is its affair */
 	u32 fifo_head;
 	u32 fifo_overflow;
+	u64 copy_rate;		/* bytes per second, 0: no limit */
+	u64 copy_latency;	/* ns */
 	struct vsvm_hw_engine engine[VSVM_HW_NUM_ENGINES];
 	struct vsvm_hw_queue queue[VSVM_HW_NUM_QUEUES];
 };

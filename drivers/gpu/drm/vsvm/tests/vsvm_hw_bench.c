@@ -19,6 +19,8 @@ static void *bench_dma(void *priv, __u64 addr, __u64 *len)
 
 	if (b->on_dma)
 		b->on_dma(b);
+	if (b->dma_ns)
+		b->now += b->dma_ns;
 	if (addr < BENCH_SYSTEM_BASE || offset >= BENCH_SYSTEM_SIZE)
 		return NULL;
 	*len = min(*len, BENCH_SYSTEM_SIZE - offset);
@@ -63,11 +65,35 @@ static void bench_relax(void *priv)
 		hw_window_unmap_all(b);
 }
 
+static u64 bench_now(void *priv)
+{
+	struct hw_bench *b = priv;
+
+	return b->now;
+}
+
+static void bench_sleep(void *priv, u64 ns)
+{
+	struct hw_bench *b = priv;
+	const u64 before = b->now;
+
+	KUNIT_EXPECT_GT(b->test, ns, 0);
+	KUNIT_EXPECT_LT(b->test, ns, VSVM_HW_MAX_SLEEP_NS + 1);
+	b->now += ns + b->sleep_over;
+	b->sleeps++;
+	if (before < b->cancel_at && b->cancel_at <= b->now)
+		hw_bench_cancel(b, b->busy);
+	if (before < b->stop_at && b->stop_at <= b->now)
+		vsvm_hw_stop(b->hw, b->busy);
+}
+
 static const struct vsvm_hw_host bench_host = {
 	.dma = bench_dma,
 	.irq = bench_irq,
 	.peer = bench_peer,
 	.relax = bench_relax,
+	.now = bench_now,
+	.sleep = bench_sleep,
 };
 
 struct hw_bench *hw_bench_create(struct kunit *test, bool sanitize)

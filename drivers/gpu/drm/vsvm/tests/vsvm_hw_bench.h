@@ -53,6 +53,12 @@ struct hw_bench {
 	unsigned int stop_after;
 	unsigned int unmap_after;	/* the windows */
 	unsigned int busy;	/* engine that cancel_after and stop_after mean */
+	u64 now;		/* ns; only sleep and the next line pass time */
+	u64 dma_ns;		/* what a look at system memory takes */
+	u64 sleep_over;		/* what a sleep takes too long */
+	unsigned int sleeps;
+	u64 cancel_at;		/* as cancel_after, at a time */
+	u64 stop_at;
 	void (*on_irq)(struct hw_bench *b, unsigned int vector);
 	void (*on_dma)(struct hw_bench *b);
 };
