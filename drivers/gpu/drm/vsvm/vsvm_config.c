@@ -48,6 +48,22 @@ bool vsvm_config_windows_valid(const struct vsvm_config *config)
 }
 EXPORT_SYMBOL_IF_KUNIT(vsvm_config_windows_valid);
 
+bool vsvm_config_copy_valid(const struct vsvm_config *config)
+{
+	return (!config->copy_mbps ||
+		(config->copy_mbps >= VSVM_MIN_COPY_MBPS &&
+		 config->copy_mbps <= VSVM_MAX_COPY_MBPS)) &&
+	       config->copy_latency_us <= VSVM_MAX_COPY_LATENCY_US;
+}
+EXPORT_SYMBOL_IF_KUNIT(vsvm_config_copy_valid);
+
+bool vsvm_config_faults_valid(const struct vsvm_config *config)
+{
+	return config->fault_entries &&
+	       config->fault_entries <= VSVM_HW_FAULT_RING;
+}
+EXPORT_SYMBOL_IF_KUNIT(vsvm_config_faults_valid);
+
 /**
  * vsvm_config_vram_bytes - VRAM of one device
  * @config: settings, with a valid vram_mb
@@ -83,6 +99,12 @@ int vsvm_config_check(const struct vsvm_config *config, u64 ram_bytes,
 		return -EINVAL;
 	*reason = "window_min_kb must be at most window_max_kb, that at most 2048";
 	if (!vsvm_config_windows_valid(config))
+		return -EINVAL;
+	*reason = "copy_mbps must be 0 or 16 to 1000000, copy_latency_us 0 to 10000";
+	if (!vsvm_config_copy_valid(config))
+		return -EINVAL;
+	*reason = "fault_entries must be 1 to 256";
+	if (!vsvm_config_faults_valid(config))
 		return -EINVAL;
 	*reason = "vram_mb of all devices is more than half of the memory";
 	if (!vsvm_config_vram_fits(config, ram_bytes))

@@ -14,6 +14,13 @@
 #define VSVM_MAX_TIMESLICE_MS	1000
 /* More than a large page is more than a CPU fault can take. */
 #define VSVM_MAX_WINDOW_KB	2048
+/*
+ * Copies in MB/s, 1000000 bytes each, and us. What is slower than this runs into
+ * time-outs of the driver, which does not know how fast its hardware is.
+ */
+#define VSVM_MIN_COPY_MBPS	16
+#define VSVM_MAX_COPY_MBPS	1000000
+#define VSVM_MAX_COPY_LATENCY_US	10000
 
 /**
  * struct vsvm_config - settings of the driver
@@ -26,6 +33,11 @@
  *	make the fault cheap, little enough to leave the rest to the GPU
  * @window_max_kb: what a CPU that reads on brings home in the end, at least
  *	@window_min_kb; same bounds. Default 2048: as large as a copy gets
+ * @copy_mbps: bandwidth of each copy channel in MB/s, VSVM_MIN_COPY_MBPS to
+ *	VSVM_MAX_COPY_MBPS, or 0: as fast as memory
+ * @copy_latency_us: what each command of theirs takes besides, at most
+ *	VSVM_MAX_COPY_LATENCY_US
+ * @fault_entries: places of the fault FIFO, 1 to VSVM_HW_FAULT_RING
  * @plain: use no additions to drm_pagemap; always set if there are none
  */
 struct vsvm_config {
@@ -35,6 +47,9 @@ struct vsvm_config {
 	unsigned int timeslice_ms;
 	unsigned int window_min_kb;
 	unsigned int window_max_kb;
+	unsigned int copy_mbps;
+	unsigned int copy_latency_us;
+	unsigned int fault_entries;
 	bool plain;
 };
 
@@ -43,6 +58,8 @@ bool vsvm_config_vram_valid(const struct vsvm_config *config);
 bool vsvm_config_vram_fits(const struct vsvm_config *config, u64 ram_bytes);
 bool vsvm_config_times_valid(const struct vsvm_config *config);
 bool vsvm_config_windows_valid(const struct vsvm_config *config);
+bool vsvm_config_copy_valid(const struct vsvm_config *config);
+bool vsvm_config_faults_valid(const struct vsvm_config *config);
 u64 vsvm_config_vram_bytes(const struct vsvm_config *config);
 int vsvm_config_check(const struct vsvm_config *config, u64 ram_bytes,
 		      const char **reason);

@@ -33,6 +33,7 @@ static struct vsvm_config vsvm_config = {
 	.timeout_ms = 10000,
 	.window_min_kb = 64,
 	.window_max_kb = 2048,
+	.fault_entries = VSVM_HW_FAULT_RING,
 };
 
 module_param_named(devices, vsvm_config.devices, uint, 0444);
@@ -47,6 +48,12 @@ module_param_named(window_min_kb, vsvm_config.window_min_kb, uint, 0444);
 MODULE_PARM_DESC(window_min_kb, "What a single CPU fault brings home, in KiB, 0 to 2048 [64]");
 module_param_named(window_max_kb, vsvm_config.window_max_kb, uint, 0444);
 MODULE_PARM_DESC(window_max_kb, "What CPU faults in a row bring home at most, in KiB, 0 to 2048 [2048]");
+module_param_named(copy_mbps, vsvm_config.copy_mbps, uint, 0444);
+MODULE_PARM_DESC(copy_mbps, "Bandwidth of a copy channel in MB/s, 16 to 1000000, 0: as fast as memory [0]");
+module_param_named(copy_latency_us, vsvm_config.copy_latency_us, uint, 0444);
+MODULE_PARM_DESC(copy_latency_us, "Latency of a copy in us, 0 to 10000 [0]");
+module_param_named(fault_entries, vsvm_config.fault_entries, uint, 0444);
+MODULE_PARM_DESC(fault_entries, "Places of the fault FIFO, 1 to 256 [256]");
 module_param_named(plain, vsvm_config.plain, bool, 0444);
 MODULE_PARM_DESC(plain, "Use drm_pagemap as the kernel has it, without additions [N]");
 
@@ -222,6 +229,9 @@ static int vsvm_hw_up(struct vsvm_device *vdev)
 {
 	const struct vsvm_transport_config config = {
 		.vram_size = vsvm_config_vram_bytes(&vdev->config),
+		.fault_entries = vdev->config.fault_entries,
+		.copy_bytes_per_s = vdev->config.copy_mbps * 1000000ull,
+		.copy_latency_ns = vdev->config.copy_latency_us * 1000ull,
 		.link = dev_is_platform(vdev->drm.dev) ? vdev->id : VSVM_NO_LINK,
 	};
 	struct vsvm_transport *hw;

@@ -15,12 +15,15 @@
  * The link: a table of all transports in this kernel that have a number on it.
  * An engine finds its peer there and works on the peer's VRAM by a pointer that
  * it never keeps over relax(). vsvm_link_sem is held for reading by every worker
- * but in relax(), and for writing to change anything about the link: who has
+ * but in relax() and sleep(), and for writing to change anything about the link: who has
  * done so knows that no engine works by what was there before. Of this file's
  * and the hardware's locks it is the outermost.
  */
+#include <linux/delay.h>
 #include <linux/dma-fence.h>
 #include <linux/iommu.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/rwsem.h>
@@ -127,11 +130,31 @@ static void vsvm_local_relax(void *priv)
 	down_read(&vsvm_link_sem);
 }
 
+static u64 vsvm_local_now(void *priv)
+{
+	return ktime_get_ns();
+}
+
+static void vsvm_local_sleep(void *priv, u64 ns)
+{
+	const unsigned long us = DIV_ROUND_UP_ULL(ns, NSEC_PER_USEC);
+
+	up_read(&vsvm_link_sem);
+	/* A timer costs more than what is less. */
+	if (us < 10)
+		udelay(us);
+	else
+		usleep_range(us, us + us / 16 + 2);
+	down_read(&vsvm_link_sem);
+}
+
 static const struct vsvm_hw_host vsvm_local_host = {
 	.dma = vsvm_local_dma,
 	.irq = vsvm_local_irq,
 	.peer = vsvm_local_peer,
 	.relax = vsvm_local_relax,
+	.now = vsvm_local_now,
+	.sleep = vsvm_local_sleep,
 };
 
 static void vsvm_local_work(struct work_struct *work)
@@ -283,6 +306,8 @@ static int vsvm_local_init(struct vsvm_local *local,
 		.vram_size = wanted->vram_size,
 		.sanitize = IS_ENABLED(CONFIG_DRM_VSVM_DEBUG),
 		.fault_entries = wanted->fault_entries,
+		.copy_bytes_per_s = wanted->copy_bytes_per_s,
+		.copy_latency_ns = wanted->copy_latency_ns,
 	};
 	int err;
 

@@ -60,12 +60,17 @@ struct vsvm_transport {
  * @vram_size: bytes, a multiple of the 4 KiB page
  * @fault_entries: places of the fault FIFO, 1 to VSVM_HW_FAULT_RING, or 0 for
  *	VSVM_HW_FAULT_RING
+ * @copy_bytes_per_s: bandwidth of each copy channel, at most 1 PB/s, or 0: as
+ *	fast as memory
+ * @copy_latency_ns: what each of their commands takes besides, at most 1 s
  * @link: the device's number on the link, by which peers reach its VRAM, less
  *	than VSVM_NUM_LINKS; or VSVM_NO_LINK
  */
 struct vsvm_transport_config {
 	u64 vram_size;
 	u32 fault_entries;
+	u64 copy_bytes_per_s;
+	u64 copy_latency_ns;
 	unsigned int link;
 };
 

@@ -8,7 +8,9 @@
 #include "../vsvm_config.h"
 
 #define RAM	(2ull * SZ_1G)
-#define GOOD	.devices = 1, .vram_mb = 256, .timeout_ms = 10000
+#define REST	.timeout_ms = 10000, .fault_entries = 256
+#define DEVICE	.devices = 1, .vram_mb = 256
+#define GOOD	.devices = 1, .vram_mb = 256, REST
 
 struct config_case {
 	const char *name;
@@ -18,23 +20,24 @@ struct config_case {
 
 static const struct config_case config_cases[] = {
 	{ "defaults", { GOOD }, 0 },
-	{ "half of memory", { .devices = 4, .vram_mb = 256, .timeout_ms = 1 }, 0 },
+	{ "half of memory", { .devices = 4, .vram_mb = 256, REST }, 0 },
 	{ "more than half of memory",
-	  { .devices = 5, .vram_mb = 256, .timeout_ms = 1 }, -ENOMEM },
-	{ "no device", { .vram_mb = 256, .timeout_ms = 1 }, -EINVAL },
-	{ "too many devices", { .devices = 9, .vram_mb = 2, .timeout_ms = 1 },
+	  { .devices = 5, .vram_mb = 256, REST }, -ENOMEM },
+	{ "no device", { .vram_mb = 256, REST }, -EINVAL },
+	{ "too many devices", { .devices = 9, .vram_mb = 2, REST },
 	  -EINVAL },
-	{ "no VRAM", { .devices = 1, .timeout_ms = 1 }, -EINVAL },
-	{ "odd VRAM", { .devices = 1, .vram_mb = 3, .timeout_ms = 1 }, -EINVAL },
-	{ "least VRAM", { .devices = 1, .vram_mb = 2, .timeout_ms = 1 }, 0 },
+	{ "no VRAM", { .devices = 1, REST }, -EINVAL },
+	{ "odd VRAM", { .devices = 1, .vram_mb = 3, REST }, -EINVAL },
+	{ "least VRAM", { .devices = 1, .vram_mb = 2, REST }, 0 },
 	{ "VRAM of all addresses",
-	  { .devices = 1, .vram_mb = 1ul << 28, .timeout_ms = 1 }, -ENOMEM },
+	  { .devices = 1, .vram_mb = 1ul << 28, REST }, -ENOMEM },
 	{ "VRAM beyond all addresses",
-	  { .devices = 1, .vram_mb = (1ul << 28) + 2, .timeout_ms = 1 }, -EINVAL },
-	{ "VRAM that wraps", { .devices = 1, .vram_mb = ~1ul, .timeout_ms = 1 },
+	  { .devices = 1, .vram_mb = (1ul << 28) + 2, REST }, -EINVAL },
+	{ "VRAM that wraps", { .devices = 1, .vram_mb = ~1ul, REST },
 	  -EINVAL },
-	{ "no time", { .devices = 1, .vram_mb = 256 }, -EINVAL },
-	{ "too much time", { .devices = 1, .vram_mb = 256, .timeout_ms = 3600001 },
+	{ "least time, one fault", { DEVICE, .timeout_ms = 1, .fault_entries = 1 }, 0 },
+	{ "no time", { DEVICE, .fault_entries = 1 }, -EINVAL },
+	{ "too much time", { DEVICE, .timeout_ms = 3600001, .fault_entries = 1 },
 	  -EINVAL },
 	{ "timeslice", { GOOD, .timeslice_ms = 1000 }, 0 },
 	{ "too long a timeslice", { GOOD, .timeslice_ms = 1001 }, -EINVAL },
@@ -44,6 +47,14 @@ static const struct config_case config_cases[] = {
 	{ "too large a first window", { GOOD, .window_min_kb = 2049 }, -EINVAL },
 	{ "too large a window", { GOOD, .window_max_kb = 2049 }, -EINVAL },
 	{ "window that shrinks", { GOOD, .window_min_kb = 128, .window_max_kb = 64 },
+	  -EINVAL },
+	{ "slowest copies", { GOOD, .copy_mbps = 16, .copy_latency_us = 10000 }, 0 },
+	{ "fastest copies", { GOOD, .copy_mbps = 1000000 }, 0 },
+	{ "copies that take for ever", { GOOD, .copy_mbps = 15 }, -EINVAL },
+	{ "copies too fast", { GOOD, .copy_mbps = 1000001 }, -EINVAL },
+	{ "copies that start too late", { GOOD, .copy_latency_us = 10001 }, -EINVAL },
+	{ "no faults", { DEVICE, .timeout_ms = 1 }, -EINVAL },
+	{ "too many faults", { DEVICE, .timeout_ms = 1, .fault_entries = 257 },
 	  -EINVAL },
 };
 

@@ -129,7 +129,7 @@ static void link_down(struct kunit *test)
 	}
 	local_bench_destroy(&t->b);
 	KUNIT_EXPECT_EQ(test, read_peer(&t->a, LINK_B), VSVM_HW_ERR_PEER);
-	local_bench_create(&t->b, t->b.dev, LINK_B);
+	local_bench_create(&t->b, t->b.dev);
 	KUNIT_EXPECT_EQ(test, read_peer(&t->a, LINK_B), VSVM_HW_OK);
 }
 
@@ -160,12 +160,14 @@ static void link_numbers(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, read_peer(&t->a, LINK_B), VSVM_HW_OK);
 	/* A device without a number has no link that could come up. */
 	local_bench_destroy(&t->a);
-	local_bench_create(&t->a, t->a.dev, VSVM_NO_LINK);
+	t->a.config.link = VSVM_NO_LINK;
+	local_bench_create(&t->a, t->a.dev);
 	t->a.t->ops->set_link(t->a.t, true);
 	KUNIT_EXPECT_EQ(test, read_peer(&t->a, LINK_B), VSVM_HW_ERR_PEER);
 	KUNIT_EXPECT_EQ(test, read_peer(&t->b, LINK_A), VSVM_HW_ERR_PEER);
 	local_bench_destroy(&t->a);
-	local_bench_create(&t->a, t->a.dev, VSVM_NUM_LINKS - 1);
+	t->a.config.link = VSVM_NUM_LINKS - 1;
+	local_bench_create(&t->a, t->a.dev);
 	KUNIT_EXPECT_EQ(test, read_peer(&t->b, VSVM_NUM_LINKS - 1), VSVM_HW_OK);
 }
 
@@ -210,7 +212,7 @@ static void link_peer_goes(struct kunit *test)
 			ok += status == VSVM_HW_OK;
 			down += status == VSVM_HW_ERR_PEER;
 		}
-		local_bench_create(&t->b, t->b.dev, LINK_B);
+		local_bench_create(&t->b, t->b.dev);
 	}
 	kunit_info(test, "%u copies, %u with the link down\n", ok, down);
 	KUNIT_EXPECT_EQ(test, ok + down, 20 * 200);
@@ -235,7 +237,7 @@ static void link_kernel(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, local_wait(&t->a, VSVM_HW_QUEUE0), VSVM_HW_ERR_PEER);
 	KUNIT_EXPECT_EQ(test, t->a.t->shared->cmd[ring->first].result & ~15ull, LOCAL_VA);
 	KUNIT_EXPECT_EQ(test, atomic_read(&t->a.irqs[VSVM_HW_VEC_FAULT]), 0);
-	local_bench_create(&t->b, t->b.dev, LINK_B);
+	local_bench_create(&t->b, t->b.dev);
 }
 
 /* Two devices that read each other end at the same time. */

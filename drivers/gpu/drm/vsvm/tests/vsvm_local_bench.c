@@ -50,18 +50,14 @@ u32 local_do(struct local_bench *l, unsigned int engine,
 	return local_wait(l, engine);
 }
 
-void local_bench_create(struct local_bench *l, struct device *dev,
-			unsigned int link)
+void local_bench_create(struct local_bench *l, struct device *dev)
 {
-	const struct vsvm_transport_config config = {
-		.vram_size = LOCAL_VRAM, .link = link,
-	};
 	const struct vsvm_hw_cmd mark = {
 		.op = VSVM_HW_MARK, .flags = VSVM_HW_CMD_IRQ, .len = 2 * LOCAL_SIZE,
 		.arg = 1,
 	};
 
-	l->t = vsvm_local_create(dev, &config, local_irq, l);
+	l->t = vsvm_local_create(dev, &l->config, local_irq, l);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(l->test, l->t);
 	KUNIT_ASSERT_EQ(l->test, local_do(l, VSVM_HW_PAGING, &mark), VSVM_HW_OK);
 }
@@ -80,7 +76,9 @@ void local_bench_begin(struct local_bench *l, struct kunit *test,
 	l->dev = dev;
 	init_waitqueue_head(&l->wait);
 	KUNIT_ASSERT_EQ(test, dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64)), 0);
-	local_bench_create(l, dev, link);
+	l->config.vram_size = LOCAL_VRAM;
+	l->config.link = link;
+	local_bench_create(l, dev);
 	l->pages = alloc_pages(GFP_KERNEL | __GFP_ZERO, LOCAL_ORDER);
 	KUNIT_ASSERT_NOT_NULL(test, l->pages);
 	l->dma = dma_map_page(dev, l->pages, 0, LOCAL_SIZE, DMA_BIDIRECTIONAL);

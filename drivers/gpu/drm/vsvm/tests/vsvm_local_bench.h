@@ -22,6 +22,7 @@
 struct local_bench {
 	struct kunit *test;
 	struct device *dev;
+	struct vsvm_transport_config config;
 	struct vsvm_transport *t;
 	wait_queue_head_t wait;
 	atomic_t irqs[VSVM_HW_NUM_VECTORS];
@@ -39,9 +40,8 @@ extern const struct vsvm_hw_cmd local_to_vram;
 void local_bench_begin(struct local_bench *l, struct kunit *test,
 		       struct device *dev, unsigned int link);
 void local_bench_end(struct local_bench *l);
-/* The hardware alone. */
-void local_bench_create(struct local_bench *l, struct device *dev,
-			unsigned int link);
+/* The hardware alone, by @config. */
+void local_bench_create(struct local_bench *l, struct device *dev);
 void local_bench_destroy(struct local_bench *l);
 
 void local_push(struct local_bench *l, unsigned int engine,

@@ -7,6 +7,7 @@
 #include <kunit/test.h>
 #include <linux/dma-mapping.h>
 #include <linux/iommu.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/scatterlist.h>
@@ -152,7 +153,7 @@ static void local_iommu(struct kunit *test)
 	if (!dev)
 		kunit_skip(test, "no device with an IOMMU");
 	local_bench_destroy(l);
-	local_bench_create(l, dev, VSVM_NO_LINK);
+	local_bench_create(l, dev);
 	sg_init_table(sg, num);
 	for (i = 0; i < num; i++)
 		sg_set_page(&sg[i], l->pages + num - 1 - i, PAGE_SIZE, 0);
@@ -215,6 +216,76 @@ static void local_reset(struct kunit *test)
 	/* Left running: destroy must cope. */
 }
 
+/*
+ * The model by the real clock: the buffer takes 33 ms, however fast memory is,
+ * and both channels are at it at a time. How much later it ends is up to what
+ * else the machine has to do.
+ */
+static void local_pace(struct kunit *test)
+{
+	struct local_bench *l = test->priv;
+	struct vsvm_hw_cmd cmd = local_to_vram;
+	u64 start, ns;
+
+	local_bench_destroy(l);
+	l->config.copy_bytes_per_s = 1000000;
+	l->config.copy_latency_ns = 50000000;
+	local_bench_create(l, l->dev);
+	cmd.src = l->dma;
+	start = ktime_get_ns();
+	local_push(l, VSVM_HW_COPY_TO_VRAM, &cmd);
+	cmd.dst = LOCAL_SIZE;
+	local_push(l, VSVM_HW_COPY_FROM_VRAM, &cmd);
+	KUNIT_EXPECT_EQ(test, local_wait(l, VSVM_HW_COPY_TO_VRAM), VSVM_HW_OK);
+	ns = ktime_get_ns() - start;
+	KUNIT_EXPECT_GT(test, ns, 50000000 + LOCAL_SIZE * 1000 - 1);
+	KUNIT_EXPECT_EQ(test, local_wait(l, VSVM_HW_COPY_FROM_VRAM), VSVM_HW_OK);
+	/* One after the other would be 165 ms. */
+	kunit_info(test, "82.8 ms by the model, %llu us by the clock\n", div_u64(ns, 1000));
+}
+
+/* A copy of half a minute ends when it is cancelled, reset, or its device goes. */
+static void local_pace_ends(struct kunit *test)
+{
+	struct local_bench *l = test->priv;
+	struct vsvm_hw_ring *ring;
+	struct vsvm_hw_cmd cmd = local_to_vram;
+	u64 start;
+
+	local_bench_destroy(l);
+	l->config.copy_bytes_per_s = 1000;
+	local_bench_create(l, l->dev);
+	ring = &l->t->shared->ring[VSVM_HW_COPY_TO_VRAM];
+	cmd.src = l->dma;
+	start = ktime_get_ns();
+	local_push(l, VSVM_HW_COPY_TO_VRAM, &cmd);
+	/* Meanwhile the other channel is free. */
+	cmd.len = 8;
+	KUNIT_EXPECT_EQ(test, local_do(l, VSVM_HW_COPY_FROM_VRAM, &cmd), VSVM_HW_OK);
+	cmd.len = LOCAL_SIZE;
+	KUNIT_EXPECT_FALSE(test, local_done(l, VSVM_HW_COPY_TO_VRAM));
+	WRITE_ONCE(ring->cancel, ring->head);
+	KUNIT_EXPECT_EQ(test, local_wait(l, VSVM_HW_COPY_TO_VRAM), VSVM_HW_ERR_CANCELLED);
+	local_push(l, VSVM_HW_COPY_TO_VRAM, &cmd);
+	WRITE_ONCE(ring->cancel, ring->head);
+	l->t->ops->reset(l->t, VSVM_HW_COPY_TO_VRAM);
+	KUNIT_EXPECT_EQ(test, local_wait(l, VSVM_HW_COPY_TO_VRAM), VSVM_HW_ERR_CANCELLED);
+	local_push(l, VSVM_HW_COPY_TO_VRAM, &cmd);
+	local_bench_destroy(l);
+	KUNIT_EXPECT_LT(test, ktime_get_ns() - start, 10 * NSEC_PER_SEC);
+}
+
+static void local_fault_entries(struct kunit *test)
+{
+	struct local_bench *l = test->priv;
+
+	KUNIT_EXPECT_EQ(test, l->t->shared->fifo.size, VSVM_HW_FAULT_RING);
+	local_bench_destroy(l);
+	l->config.fault_entries = 3;
+	local_bench_create(l, l->dev);
+	KUNIT_EXPECT_EQ(test, l->t->shared->fifo.size, 3);
+}
+
 static void local_destroy_busy(struct kunit *test)
 {
 	struct local_bench *l = test->priv;
@@ -239,6 +310,9 @@ static struct kunit_case local_cases[] = {
 	KUNIT_CASE(local_all_engines),
 	KUNIT_CASE(local_cancel),
 	KUNIT_CASE(local_reset),
+	KUNIT_CASE(local_pace),
+	KUNIT_CASE(local_pace_ends),
+	KUNIT_CASE(local_fault_entries),
 	KUNIT_CASE(local_destroy_busy),
 	{ }
 };
