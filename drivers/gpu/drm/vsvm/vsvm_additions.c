@@ -108,6 +108,7 @@ static int vsvm_populate_range(struct drm_pagemap *dpagemap,
 {
 	const struct drm_pagemap_migrate_details details = {
 		.timeslice_ms = timeslice_ms,
+		.source_peer_migrates = 1,
 		.policy = DRM_PAGEMAP_BEST_EFFORT,
 	};
 	struct drm_pagemap_migrate_result result = {};
@@ -139,6 +140,8 @@ void __init vsvm_additions_module_init(void)
 	vsvm_added_devmem_ops.copy_to_devmem_async = vsvm_copy_to_devmem_async;
 	vsvm_added_devmem_ops.copy_to_ram_async = vsvm_copy_to_ram_async;
 	vsvm_added_devmem_ops.clear_devmem = vsvm_copy_to_devmem_async;
+	/* A device gets memory over the link faster than the other one gives it. */
+	vsvm_added_devmem_ops.flags = DRM_PAGEMAP_DEVMEM_PULLS;
 }
 
 /**

@@ -14,22 +14,35 @@
 #include <linux/dma-fence.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
 #include "vsvm_copy.h"
 #include "vsvm_drv.h"
 #include "vsvm_inject.h"
+#include "vsvm_peer.h"
 #include "vsvm_svm.h"
+
+#define VSVM_NUM_COPY_SIZES	3
 
 /* What a copy did, for the counters. */
 struct vsvm_copied {
 	struct vsvm_device *vdev;
 	bool to_vram;
 	u64 start;
-	u64 bytes;
+	u64 bytes;		/* from or to system memory */
 	u64 cleared;
+	u64 link_bytes;
+	struct drm_pagemap_addr peer;	/* the last address of one */
+	u32 sizes[VSVM_NUM_COPY_SIZES];
 };
+
+/* Classes of size, in the order of their counters. */
+static unsigned int vsvm_copy_size(u64 len)
+{
+	return len < SZ_64K ? 0 : len < SZ_2M ? 1 : 2;
+}
 
 /* A copy that grows as long as its pages are neighbours on both sides. */
 struct vsvm_run {
@@ -54,7 +67,6 @@ struct vsvm_copy_fence {
 	struct vsvm_copied did;
 	struct vsvm_ring *ring;
 	struct delayed_work timeout;
-	int error;
 };
 
 /**
@@ -92,7 +104,13 @@ static void vsvm_copy_flush(struct vsvm_copy *copy)
 			       VSVM_HW_DST_APERTURE(run->aperture) |
 			       VSVM_HW_SRC_APERTURE(VSVM_HW_VRAM),
 			       run->other, run->vram, run->len);
-	*(run->fill ? &did->cleared : &did->bytes) += run->len;
+	if (run->fill) {
+		did->cleared += run->len;
+	} else {
+		*(run->aperture == VSVM_HW_PEER ? &did->link_bytes :
+						  &did->bytes) += run->len;
+		did->sizes[vsvm_copy_size(run->len)]++;
+	}
 	run->len = 0;
 }
 
@@ -127,8 +145,8 @@ static unsigned long vsvm_copy_hole(struct vsvm_copy *copy, struct page *page)
 	return len >> PAGE_SHIFT;
 }
 
-/* Return: the number of entries that it covers, or -EOPNOTSUPP. */
-static int vsvm_copy_entry(struct vsvm_copy *copy, struct page *page,
+/* Return: the number of entries that it covers. */
+static unsigned int vsvm_copy_entry(struct vsvm_copy *copy, struct page *page,
 			   const struct drm_pagemap_addr *addr)
 {
 	struct vsvm_device *vdev = copy->did->vdev;
@@ -150,7 +168,9 @@ static int vsvm_copy_entry(struct vsvm_copy *copy, struct page *page,
 		run.aperture = VSVM_HW_VRAM;
 		break;
 	default:
-		return -EOPNOTSUPP;
+		run.other = vsvm_peer_hw_addr(addr);
+		run.aperture = VSVM_HW_PEER;
+		copy->did->peer = *addr;
 	}
 	vsvm_copy_add(copy, &run);
 	return 1 << addr->order;
@@ -162,19 +182,28 @@ static struct vsvm_ring *vsvm_copy_ring(const struct vsvm_copied *did)
 					       VSVM_HW_COPY_FROM_VRAM];
 }
 
-/* All but the last word, which ends the submission. Return: 0 or -EOPNOTSUPP. */
-static int vsvm_copy_write(struct vsvm_copy *copy, struct vsvm_sub *sub,
-			   struct page **pages, struct drm_pagemap_addr *addr,
-			   unsigned long npages)
+/* All but the last word, which ends the submission. */
+static void vsvm_copy_write(struct vsvm_copy *copy, struct vsvm_sub *sub,
+			    struct page **pages, struct drm_pagemap_addr *addr,
+			    unsigned long npages)
 {
 	unsigned long i;
-	int num = 0;
 
 	vsvm_push_begin(&copy->push, vsvm_copy_ring(copy->did), sub);
-	for (i = 0; i < npages && num >= 0; i += num)
-		num = vsvm_copy_entry(copy, pages[i], &addr[i]);
+	for (i = 0; i < npages;)
+		i += vsvm_copy_entry(copy, pages[i], &addr[i]);
 	vsvm_copy_flush(copy);
-	return min(num, 0);
+}
+
+/* The destination counts what comes over the link. */
+static void vsvm_copy_account_link(const struct vsvm_copied *did)
+{
+	if (!did->link_bytes)
+		return;
+	if (did->to_vram)
+		vsvm_stat_add(did->vdev, VSVM_STAT_LINK_BYTES, did->link_bytes);
+	else
+		vsvm_peer_copied(&did->peer, did->link_bytes);
 }
 
 /* Copies wait on the ring for those before: time counts once. */
@@ -184,7 +213,11 @@ static void vsvm_copy_account(const struct vsvm_copied *did)
 	const u64 now = ktime_get_ns();
 	const u64 until = atomic64_xchg(&vdev->copied_until[did->to_vram], now);
 	const u64 ns = now - min(now, max(did->start, until));
+	unsigned int i;
 
+	for (i = 0; i < VSVM_NUM_COPY_SIZES; i++)
+		vsvm_stat_add(vdev, VSVM_STAT_COPIES_4K + i, did->sizes[i]);
+	vsvm_copy_account_link(did);
 	if (did->to_vram) {
 		vsvm_stat_add(vdev, VSVM_STAT_TO_VRAM_BYTES, did->bytes);
 		vsvm_stat_add(vdev, VSVM_STAT_TO_VRAM_NS, ns);
@@ -232,15 +265,11 @@ static int vsvm_copy_and_wait(struct vsvm_copied *did, struct page **pages,
 {
 	struct vsvm_copy copy = { .did = did };
 	struct vsvm_wait wait;
-	int err, ret;
 
 	vsvm_wait_init(&wait);
-	err = vsvm_copy_write(&copy, &wait.sub, pages, addr, npages);
+	vsvm_copy_write(&copy, &wait.sub, pages, addr, npages);
 	vsvm_push_end(&copy.push);
-	ret = vsvm_wait_for(copy.push.ring, &wait);
-	if (err)
-		return err;
-	if (ret)
+	if (vsvm_wait_for(copy.push.ring, &wait))
 		return -EIO;
 	vsvm_copy_account(did);
 	return 0;
@@ -249,14 +278,14 @@ static int vsvm_copy_and_wait(struct vsvm_copied *did, struct page **pages,
 /**
  * vsvm_copy - copy, and wait for it
  * @pages: pages of VRAM, as for drm_pagemap_devmem_ops
- * @addr: the other side, in system memory or VRAM of the same device
+ * @addr: the other side, in system memory or VRAM of this device or a peer
  * @npages: elements of both
  * @pre: to be waited for before, or NULL
  * @to_vram: direction; VRAM without an address is cleared
  *
  * Context: sleeps, until the engine is done or reset.
  *
- * Return: 0, -EIO, or -EOPNOTSUPP for an address that this device cannot reach.
+ * Return: 0 or -EIO.
  */
 int vsvm_copy(struct page **pages, struct drm_pagemap_addr *addr,
 	      unsigned long npages, struct dma_fence *pre, bool to_vram)
@@ -292,10 +321,8 @@ static void vsvm_copy_done(struct vsvm_sub *sub)
 	struct vsvm_copy_fence *fence =
 		container_of(sub, struct vsvm_copy_fence, sub);
 
-	if (sub->error && !fence->error)
-		fence->error = -EIO;
-	if (fence->error)
-		dma_fence_set_error(&fence->base, fence->error);
+	if (sub->error)
+		dma_fence_set_error(&fence->base, -EIO);
 	else
 		vsvm_copy_account(&fence->did);
 	dma_fence_signal(&fence->base);
@@ -340,7 +367,7 @@ static struct vsvm_copy_fence *vsvm_copy_fence_alloc(const struct vsvm_copied *d
 /**
  * vsvm_copy_async - start to copy
  * @pages: pages of VRAM, as for drm_pagemap_devmem_ops
- * @addr: the other side, in system memory or VRAM of the same device
+ * @addr: the other side, in system memory or VRAM of this device or a peer
  * @npages: elements of both
  * @pre: to be waited for before, or NULL
  * @to_vram: direction; VRAM without an address is cleared
@@ -373,7 +400,7 @@ struct dma_fence *vsvm_copy_async(struct page **pages,
 	/* Before the copy can be done, so that its end finds it. */
 	queue_delayed_work(did.vdev->timeout_wq, &fence->timeout,
 			   vsvm_ring_timeout(fence->ring));
-	fence->error = vsvm_copy_write(&copy, &fence->sub, pages, addr, npages);
+	vsvm_copy_write(&copy, &fence->sub, pages, addr, npages);
 	vsvm_push_end(&copy.push);
 	return &fence->base;
 }

@@ -22,6 +22,7 @@
 
 #include "vsvm_drv.h"
 #include "vsvm_pagemap.h"
+#include "vsvm_peer.h"
 #include "vsvm_vm.h"
 
 /* Passes of eviction between two complaints of a removal that takes long. */
@@ -200,6 +201,7 @@ static int vsvm_device_init(struct vsvm_device *vdev)
 	INIT_LIST_HEAD(&vdev->vms);
 	ida_init(&vdev->group_ida);
 	INIT_WORK(&vdev->fault_work, vsvm_fault_drain);
+	INIT_WORK(&vdev->link_work, vsvm_peer_lost_work);
 	vsvm_prime_lockdep(vdev);
 	return vsvm_id_init(vdev);
 }

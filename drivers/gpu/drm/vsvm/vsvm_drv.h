@@ -106,6 +106,9 @@ enum vsvm_stat {
  * @svm_bytes: VRAM that backs SVM allocations now
  * @pagemap: struct pages of VRAM
  * @peer: in the driver's list of devices that share an owner cookie
+ * @peer_link: in the list of devices that can have links to each other
+ * @link_up: its link is plugged in
+ * @link_work: takes away what is mapped over it, after it failed
  * @cache: holds the drm_pagemap while nobody uses it
  * @release_list: BOs whose last page went home, to be put by @release_work
  * @release_work: puts BOs that were released in atomic context
@@ -141,6 +144,9 @@ struct vsvm_device {
 	atomic64_t svm_bytes;
 	struct dev_pagemap pagemap;
 	struct drm_pagemap_peer peer;
+	struct list_head peer_link;
+	bool link_up;
+	struct work_struct link_work;
 	struct drm_pagemap_cache *cache;
 
 	struct llist_head release_list;
@@ -227,11 +233,13 @@ int vsvm_vm_create_ioctl(struct drm_device *drm, void *data,
 			 struct drm_file *file);
 int vsvm_vm_destroy_ioctl(struct drm_device *drm, void *data,
 			  struct drm_file *file);
+int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* vsvm_prefetch.c, vsvm_walk.c */
 int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
 			struct drm_file *file);
 int vsvm_residency_ioctl(struct drm_device *drm, void *data,
 			 struct drm_file *file);
-int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
 /* vsvm_debugfs.c */
 void vsvm_debugfs_init(struct drm_minor *minor);

@@ -6,6 +6,7 @@
 #include <drm/drm_file.h>
 #include <linux/uaccess.h>
 
+#include "vsvm_peer.h"
 #include "vsvm_vm.h"
 
 static void vsvm_query_device(struct vsvm_device *vdev,
@@ -14,6 +15,7 @@ static void vsvm_query_device(struct vsvm_device *vdev,
 	info->vram_size = vdev->hw->vram_size;
 	info->vram_used = vsvm_vram_used(vdev);
 	info->va_bits = VSVM_VA_BITS;
+	info->num_peers = vsvm_peer_count(vdev);
 	info->large_page = VSVM_HW_LARGE_SIZE;
 	info->device_id = vdev->id;
 }

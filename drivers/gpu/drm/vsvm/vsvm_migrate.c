@@ -18,6 +18,7 @@
 #include "vsvm_drv.h"
 #include "vsvm_inject.h"
 #include "vsvm_pagemap.h"
+#include "vsvm_peer.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
@@ -112,16 +113,24 @@ const struct drm_pagemap_devmem_ops vsvm_devmem_ops = {
 	.copy_to_ram = vsvm_copy_to_ram,
 };
 
+/* A peer gets an address for its link, if that is up. */
 static struct drm_pagemap_addr
 vsvm_device_map(struct drm_pagemap *dpagemap, struct device *dev,
 		struct page *page, unsigned int order,
 		enum dma_data_direction dir)
 {
-	dma_addr_t addr = PFN_PHYS(page_to_pfn(page));
+	struct vsvm_device *vdev = to_vsvm(dpagemap->drm);
+	const phys_addr_t phys = PFN_PHYS(page_to_pfn(page));
+	u64 offset = phys - vdev->pagemap.range.start;
 
-	if (dev != dpagemap->drm->dev)
-		addr = DMA_MAPPING_ERROR;
-	return drm_pagemap_addr_encode(addr, VSVM_INTERCONNECT_VRAM, order, dir);
+	if (dev == vdev->drm.dev)
+		return drm_pagemap_addr_encode(phys, VSVM_INTERCONNECT_VRAM,
+					       order, dir);
+	return drm_pagemap_addr_encode(vsvm_peer_reaches(dev, vdev) ?
+				       offset | VSVM_PEER_ADDR :
+				       DMA_MAPPING_ERROR,
+				       VSVM_INTERCONNECT_PEER(vdev->id),
+				       order, dir);
 }
 
 static void vsvm_device_unmap(struct drm_pagemap *dpagemap, struct device *dev,
@@ -140,6 +149,7 @@ static int vsvm_populate_bo(struct vsvm_device *vdev,
 {
 	const struct drm_pagemap_migrate_details details = {
 		.timeslice_ms = timeslice_ms,
+		.source_peer_migrates = 1,
 	};
 	struct vsvm_bo *bo;
 	int err;

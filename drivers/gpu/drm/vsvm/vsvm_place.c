@@ -17,6 +17,7 @@
 #include "vsvm_bo.h"
 #include "vsvm_drv.h"
 #include "vsvm_pagemap.h"
+#include "vsvm_peer.h"
 #include "vsvm_svm.h"
 
 /* A scan that is disturbed this often gives up. */
@@ -152,26 +153,24 @@ static bool vsvm_place_fatal(int err)
  * moves it, or VRAM is about to become free): it gets a second chance, unless
  * it is but a part of one that had its own.
  */
-static int vsvm_place_piece(struct vsvm_device *vdev,
-			    struct drm_pagemap *dpagemap, struct mm_struct *mm,
+static int vsvm_place_piece(const struct vsvm_target *to, struct mm_struct *mm,
 			    unsigned long start, unsigned long size,
 			    bool is_part)
 {
 	int err;
 
-	err = drm_pagemap_populate_mm(dpagemap, start, start + size, mm,
-				      vdev->config.timeslice_ms);
+	err = drm_pagemap_populate_mm(to->dpagemap, start, start + size, mm,
+				      to->timeslice_ms);
 	if (err == -ENOSPC || err == -ENOMEM)
-		vsvm_vram_flush(vdev);
+		vsvm_vram_flush(to->vdev);
 	else if (err != -EBUSY || is_part)
 		return err;
-	return drm_pagemap_populate_mm(dpagemap, start, start + size, mm,
-				       vdev->config.timeslice_ms);
+	return drm_pagemap_populate_mm(to->dpagemap, start, start + size, mm,
+				       to->timeslice_ms);
 }
 
 /* Pieces of one size and below, down to @min_size for those that cannot move. */
-static int vsvm_place_run(struct vsvm_device *vdev,
-			  struct drm_pagemap *dpagemap, struct mm_struct *mm,
+static int vsvm_place_run(const struct vsvm_target *to, struct mm_struct *mm,
 			  unsigned long start, unsigned long end,
 			  unsigned long min_size)
 {
@@ -190,8 +189,7 @@ static int vsvm_place_run(struct vsvm_device *vdev,
 			    end - start >= size)
 				break;
 		}
-		err = vsvm_place_piece(vdev, dpagemap, mm, start, size,
-				       max_size < SZ_2M);
+		err = vsvm_place_piece(to, mm, start, size, max_size < SZ_2M);
 		if (vsvm_place_fatal(err))
 			return err;
 		if (err == -EBUSY && size > max(min_size, SZ_4K)) {
@@ -208,8 +206,7 @@ static int vsvm_place_run(struct vsvm_device *vdev,
 
 /**
  * vsvm_place_at_once - move memory to VRAM, as far as possible
- * @vdev: device with additions
- * @dpagemap: its pagemap
+ * @to: where to; a device with additions
  * @mm: address space of a process, with a reference of its users
  * @start: first address
  * @end: address after the last one
@@ -218,20 +215,18 @@ static int vsvm_place_run(struct vsvm_device *vdev,
  *
  * Return: 0 also if some stayed; -ENODEV, -EINTR or -ERESTARTSYS.
  */
-int vsvm_place_at_once(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
-		       struct mm_struct *mm, unsigned long start,
-		       unsigned long end)
+int vsvm_place_at_once(const struct vsvm_target *to, struct mm_struct *mm,
+		       unsigned long start, unsigned long end)
 {
-	int err = drm_pagemap_populate_mm(dpagemap, start, end, mm,
-					  vdev->config.timeslice_ms);
+	int err = drm_pagemap_populate_mm(to->dpagemap, start, end, mm,
+					  to->timeslice_ms);
 
 	return vsvm_place_fatal(err) ? err : 0;
 }
 
 /**
  * vsvm_place_in_vram - move memory to VRAM, piece by piece
- * @vdev: device
- * @dpagemap: its pagemap
+ * @to: where to
  * @mm: address space of a process, with a reference of its users
  * @start: first address, in one anonymous VMA
  * @end: address after the last one
@@ -244,9 +239,9 @@ int vsvm_place_at_once(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
  *
  * Return: 0 also if some stayed; -ENODEV, -EINTR or -ERESTARTSYS.
  */
-int vsvm_place_in_vram(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
-		       struct mm_struct *mm, unsigned long start,
-		       unsigned long end, const u8 *res, unsigned long min_size)
+int vsvm_place_in_vram(const struct vsvm_target *to, struct mm_struct *mm,
+		       unsigned long start, unsigned long end, const u8 *res,
+		       unsigned long min_size)
 {
 	const unsigned long npages = (end - start) >> PAGE_SHIFT;
 	unsigned long i = 0, first;
@@ -258,8 +253,7 @@ int vsvm_place_in_vram(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
 		       (res[i] & DRM_VSVM_RES_MASK) != DRM_VSVM_RES_DEVICE)
 			i++;
 		if (i > first)
-			err = vsvm_place_run(vdev, dpagemap, mm,
-					     start + first * PAGE_SIZE,
+			err = vsvm_place_run(to, mm, start + first * PAGE_SIZE,
 					     start + i * PAGE_SIZE, min_size);
 		else
 			i++;

@@ -8,6 +8,7 @@
 #include <linux/sizes.h>
 
 #include "vsvm_pagemap.h"
+#include "vsvm_peer.h"
 #include "vsvm_walk.h"
 
 /* What a signal may wait for, when all is placed at once. */
@@ -17,12 +18,15 @@
 static int vsvm_prefetch_place(struct vsvm_walk *walk, unsigned long start,
 			       unsigned long end, unsigned long offset)
 {
-	struct vsvm_device *vdev = walk->vm->vdev;
+	const struct vsvm_target to = {
+		.vdev = walk->vm->vdev,
+		.dpagemap = walk->dpagemap,
+		.timeslice_ms = walk->vm->vdev->config.timeslice_ms,
+	};
 
-	if (vsvm_has_additions(vdev))
-		return vsvm_place_at_once(vdev, walk->dpagemap, walk->vm->mm,
-					  start, end);
-	return vsvm_place_in_vram(vdev, walk->dpagemap, walk->vm->mm, start, end,
+	if (vsvm_has_additions(to.vdev))
+		return vsvm_place_at_once(&to, walk->vm->mm, start, end);
+	return vsvm_place_in_vram(&to, walk->vm->mm, start, end,
 				  &walk->before[offset >> PAGE_SHIFT], SZ_4K);
 }
 

@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 
 #include "vsvm_bo.h"
+#include "vsvm_peer.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
@@ -244,14 +245,35 @@ void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_ptes *ptes)
 	vsvm_pt_prune(vm, pt);
 }
 
+/**
+ * vsvm_range_is_atomic - may atomic operations go to a part of a range?
+ * @range: range whose pages were taken
+ * @addr: where the part is
+ *
+ * Return: true if so.
+ */
+bool vsvm_range_is_atomic(const struct vsvm_range *range,
+			  const struct drm_pagemap_addr *addr)
+{
+	return range->writable && (range->atomic_anywhere ||
+				   addr->proto == VSVM_INTERCONNECT_VRAM);
+}
+
 static u64 vsvm_pte_encode(struct vsvm_range *range,
 			   const struct drm_pagemap_addr *addr)
 {
-	u64 pte = VSVM_PTE_VALID | (range->writable ? VSVM_PTE_WRITE : 0);
+	u64 pte = VSVM_PTE_VALID;
 
+	if (range->writable)
+		pte |= VSVM_PTE_WRITE;
+	if (vsvm_range_is_atomic(range, addr))
+		pte |= VSVM_PTE_ATOMIC;
 	if (addr->proto == VSVM_INTERCONNECT_VRAM)
 		return pte | VSVM_HW_VRAM << VSVM_PTE_APERTURE_SHIFT |
 		       vsvm_addr_offset(to_vsvm(range->pages.drm), addr);
+	if (vsvm_addr_is_peer(addr))
+		return pte | VSVM_HW_PEER << VSVM_PTE_APERTURE_SHIFT |
+		       vsvm_peer_hw_addr(addr);
 	return pte | VSVM_HW_SYSTEM << VSVM_PTE_APERTURE_SHIFT | addr->addr;
 }
 

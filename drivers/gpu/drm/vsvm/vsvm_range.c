@@ -265,6 +265,53 @@ void vsvm_svm_fini(struct vsvm_vm *vm)
 }
 
 /**
+ * vsvm_svm_forget - take memory from the GPU, until it touches it again
+ * @vm: address space, locked
+ * @start: first address
+ * @end: address after the last one
+ */
+void vsvm_svm_forget(struct vsvm_vm *vm, unsigned long start, unsigned long end)
+{
+	struct drm_gpusvm_notifier *notifier, *next_notifier;
+
+	lockdep_assert_held(&vm->lock);
+	if (vm->closed)
+		return;
+	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm,
+					  start, end) {
+		struct drm_gpusvm_range *base, *next;
+
+		drm_gpusvm_for_each_range_safe(base, next, notifier, start, end)
+			vsvm_range_remove(vm, to_vsvm_range(base));
+	}
+}
+
+/**
+ * vsvm_svm_forget_peers - take the memory of other devices from the GPU
+ * @vm: address space
+ */
+void vsvm_svm_forget_peers(struct vsvm_vm *vm)
+{
+	struct drm_gpusvm_notifier *notifier;
+
+	guard(mutex)(&vm->lock);
+	if (vm->closed)
+		return;
+	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
+		struct drm_gpusvm_range *base = NULL;
+
+		drm_gpusvm_for_each_range(base, notifier, 0, ULONG_MAX) {
+			struct vsvm_range *range = to_vsvm_range(base);
+			struct drm_pagemap *dpagemap =
+				READ_ONCE(range->pages.dpagemap);
+
+			if (dpagemap && dpagemap != vm->dpagemap)
+				vsvm_range_unmap(vm, range);
+		}
+	}
+}
+
+/**
  * vsvm_range_map - give a range to the GPU
  * @vm: address space, locked
  * @range: range whose pages were taken

@@ -103,7 +103,10 @@ static int vsvm_ring_errno(struct vsvm_ring *ring, struct vsvm_sub *sub,
 			    "engine %u: command %u failed with status %u at %#llx\n",
 			    ring->engine, cmd->op, status,
 			    READ_ONCE(cmd->result));
-	return -EIO;
+	if (status != VSVM_HW_ERR_PEER)
+		return -EIO;
+	queue_work(ring->vdev->svm_wq, &ring->vdev->link_work);
+	return -EREMOTEIO;
 }
 
 /* Account for one command that has ended. Called with the lock held. */

@@ -20,6 +20,7 @@
 #include <linux/sizes.h>
 
 #include "vsvm_pagemap.h"
+#include "vsvm_peer.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
 
@@ -114,11 +115,32 @@ static void vsvm_range_migrate(struct vsvm_vm *vm, struct vsvm_range *range)
 	const unsigned long start = drm_gpusvm_range_start(&range->base);
 	const unsigned long end = drm_gpusvm_range_end(&range->base);
 
-	if (vsvm_has_additions(vm->vdev))
-		vsvm_place_at_once(vm->vdev, vm->dpagemap, vm->mm, start, end);
+	const struct vsvm_target to = {
+		.vdev = vm->vdev,
+		.dpagemap = vm->dpagemap,
+		.timeslice_ms = vm->vdev->config.timeslice_ms,
+	};
+
+	if (vsvm_has_additions(to.vdev))
+		vsvm_place_at_once(&to, vm->mm, start, end);
 	else if (!vsvm_range_scan(vm, range))
-		vsvm_place_in_vram(vm->vdev, vm->dpagemap, vm->mm, start, end,
-				   vm->scan_res, SZ_64K);
+		vsvm_place_in_vram(&to, vm->mm, start, end, vm->scan_res,
+				   SZ_64K);
+}
+
+/* Is any of it in VRAM of a device that this one has no link to now? */
+static bool vsvm_range_unreachable(struct vsvm_vm *vm,
+				   struct vsvm_range *range)
+{
+	unsigned long i;
+
+	if (vsvm_range_scan(vm, range))
+		return false;
+	for (i = 0; i < vsvm_range_npages(range); i++) {
+		if ((vm->scan_res[i] & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER)
+			return true;
+	}
+	return false;
 }
 
 static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
@@ -135,7 +157,7 @@ static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
 		range->writable = !vsvm_range_shared(vm, range);
 	if (!err || err == -ENOMEM)
 		return err;
-	if (err == -EOPNOTSUPP)
+	if (err == -EOPNOTSUPP || vsvm_range_unreachable(vm, range))
 		drm_gpusvm_range_evict(&vm->svm, &range->base);
 	return -EAGAIN;
 }

@@ -11,6 +11,7 @@ struct drm_pagemap_addr;
 struct mm_struct;
 struct vsvm_device;
 struct vsvm_queue;
+struct vsvm_target;
 struct vsvm_vm;
 
 /* Pages that a scan looks at in one go: a large page. */
@@ -50,6 +51,9 @@ struct vsvm_scanner {
 int vsvm_svm_init(struct vsvm_vm *vm);
 void vsvm_svm_unmap_all(struct vsvm_vm *vm);
 void vsvm_svm_fini(struct vsvm_vm *vm);
+void vsvm_svm_forget(struct vsvm_vm *vm, unsigned long start,
+		     unsigned long end);
+void vsvm_svm_forget_peers(struct vsvm_vm *vm);
 int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access);
 
 /* vsvm_place.c */
@@ -59,12 +63,11 @@ int vsvm_span_check(struct mm_struct *mm, unsigned long start,
 		    unsigned long end);
 int vsvm_scan(struct vsvm_scanner *scanner, unsigned long start,
 	      unsigned long end, u8 *res);
-int vsvm_place_at_once(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
-		       struct mm_struct *mm, unsigned long start,
-		       unsigned long end);
-int vsvm_place_in_vram(struct vsvm_device *vdev, struct drm_pagemap *dpagemap,
-		       struct mm_struct *mm, unsigned long start,
-		       unsigned long end, const u8 *res, unsigned long min_size);
+int vsvm_place_at_once(const struct vsvm_target *to, struct mm_struct *mm,
+		       unsigned long start, unsigned long end);
+int vsvm_place_in_vram(const struct vsvm_target *to, struct mm_struct *mm,
+		       unsigned long start, unsigned long end, const u8 *res,
+		       unsigned long min_size);
 int vsvm_place_in_ram(struct vsvm_scanner *scanner, unsigned long start,
 		      unsigned long end);
 

@@ -58,6 +58,8 @@ struct vsvm_ptes {
  * @ptes: its page-table entries
  * @mapped: its entries are valid
  * @writable: @pages were taken for writing
+ * @atomic_anywhere: atomic operations may go to memory that is not in VRAM of
+ *	this device
  * @gc_link: in vsvm_vm.gc_list, when its memory was unmapped
  *
  * Written with vsvm_vm.lock and the notifier lock for read, except for @mapped,
@@ -69,6 +71,7 @@ struct vsvm_range {
 	struct vsvm_ptes ptes;
 	bool mapped;
 	bool writable;
+	bool atomic_anywhere;
 	struct list_head gc_link;
 };
 
@@ -212,6 +215,8 @@ void vsvm_pt_fini(struct vsvm_vm *vm);
 int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
 		   u64 size, bool large);
 void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_ptes *ptes);
+bool vsvm_range_is_atomic(const struct vsvm_range *range,
+			  const struct drm_pagemap_addr *addr);
 bool vsvm_pt_large(struct vsvm_range *range);
 void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
 		   struct vsvm_range *range);

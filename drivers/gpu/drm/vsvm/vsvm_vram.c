@@ -16,10 +16,12 @@
 #include <linux/delay.h>
 #include <linux/ioport.h>
 #include <linux/memremap.h>
+#include <linux/platform_device.h>
 
 #include "vsvm_bo.h"
 #include "vsvm_drv.h"
 #include "vsvm_pagemap.h"
+#include "vsvm_peer.h"
 
 static DRM_PAGEMAP_OWNER_LIST_DEFINE(vsvm_owners);
 
@@ -63,11 +65,14 @@ err_wq:
 	return err;
 }
 
-/* No links between devices yet: each is its own owner. */
+/* Whether the link is plugged in may change; the owner must not. */
 static bool vsvm_has_interconnect(struct drm_pagemap_peer *peer1,
 				  struct drm_pagemap_peer *peer2)
 {
-	return peer1 == peer2;
+	struct vsvm_device *one = peer1->private, *other = peer2->private;
+
+	return peer1 == peer2 || (dev_is_platform(one->drm.dev) &&
+				  dev_is_platform(other->drm.dev));
 }
 
 static void vsvm_release_owner(void *peer)
@@ -135,7 +140,9 @@ int vsvm_vram_init(struct vsvm_device *vdev)
 	if (IS_ERR(shrinker))
 		return PTR_ERR(shrinker);
 	vdev->cache = drm_pagemap_cache_create_devm(shrinker);
-	return PTR_ERR_OR_ZERO(vdev->cache);
+	if (IS_ERR(vdev->cache))
+		return PTR_ERR(vdev->cache);
+	return vsvm_peer_join(vdev);
 }
 
 /**

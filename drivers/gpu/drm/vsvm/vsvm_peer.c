@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Devices that reach each other's VRAM over a link.
+ *
+ * Those that could have one share an owner, so that mm lets them see each
+ * other's pages. Whether it is plugged in at a moment is asked when an address
+ * is made; without one memory goes by way of RAM. Who unplugs it tells nobody:
+ * jobs that use it fail, and that is when the driver takes the mappings away.
+ *
+ * Nothing of a peer is held but by the memory that is mapped or moved, so that
+ * an idle peer can go at any time.
+ */
+#include <drm/drm_drv.h>
+#include <linux/platform_device.h>
+#include <linux/rculist.h>
+
+#include "vsvm_peer.h"
+#include "vsvm_svm.h"
+#include "vsvm_vm.h"
+
+/* All bound devices, for readers under RCU. */
+static LIST_HEAD(vsvm_peers);
+/* For those who change the list; nothing below. */
+static DEFINE_MUTEX(vsvm_peers_lock);
+
+static void vsvm_peer_leave(void *data)
+{
+	struct vsvm_device *vdev = data;
+
+	scoped_guard(mutex, &vsvm_peers_lock)
+		list_del_rcu(&vdev->peer_link);
+	synchronize_rcu();
+	cancel_work_sync(&vdev->link_work);
+}
+
+/**
+ * vsvm_peer_join - let other devices find this one
+ * @vdev: device with VRAM
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vsvm_peer_join(struct vsvm_device *vdev)
+{
+	WRITE_ONCE(vdev->link_up, vdev->id < VSVM_MAX_PEERS &&
+				  dev_is_platform(vdev->drm.dev));
+	scoped_guard(mutex, &vsvm_peers_lock)
+		list_add_tail_rcu(&vdev->peer_link, &vsvm_peers);
+	return devm_add_action_or_reset(vdev->drm.dev, vsvm_peer_leave, vdev);
+}
+
+/**
+ * vsvm_peer_linked - is there a link between two devices now?
+ * @one: device
+ * @other: another one
+ *
+ * Return: true if so.
+ */
+bool vsvm_peer_linked(const struct vsvm_device *one,
+		      const struct vsvm_device *other)
+{
+	return one != other && READ_ONCE(one->link_up) &&
+	       READ_ONCE(other->link_up);
+}
+
+/**
+ * vsvm_peer_reaches - can a device reach the VRAM of another one?
+ * @dev: any device
+ * @owner: whose VRAM
+ *
+ * Context: any.
+ *
+ * Return: true if @dev is one of ours, and has a link to @owner.
+ */
+bool vsvm_peer_reaches(const struct device *dev, const struct vsvm_device *owner)
+{
+	struct vsvm_device *vdev;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(vdev, &vsvm_peers, peer_link) {
+		if (vdev->drm.dev == dev)
+			return vsvm_peer_linked(vdev, owner);
+	}
+	return false;
+}
+
+/**
+ * vsvm_peer_count - how many devices have a link to this one now?
+ * @vdev: device
+ *
+ * Return: the number.
+ */
+unsigned int vsvm_peer_count(const struct vsvm_device *vdev)
+{
+	struct vsvm_device *other;
+	unsigned int num = 0;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(other, &vsvm_peers, peer_link)
+		num += vsvm_peer_linked(vdev, other);
+	return num;
+}
+
+/**
+ * vsvm_peer_copied - account for what another device wrote to VRAM
+ * @addr: where it wrote to
+ * @bytes: how much
+ *
+ * Context: any.
+ */
+void vsvm_peer_copied(const struct drm_pagemap_addr *addr, u64 bytes)
+{
+	struct vsvm_device *vdev;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(vdev, &vsvm_peers, peer_link) {
+		if (addr->proto == VSVM_INTERCONNECT_PEER(vdev->id))
+			vsvm_stat_add(vdev, VSVM_STAT_LINK_BYTES, bytes);
+	}
+}
+
+/**
+ * vsvm_peer_lost_work - take away what is mapped over the link
+ * @work: vsvm_device.link_work
+ *
+ * An access to a peer failed. Who touches the memory again asks anew.
+ */
+void vsvm_peer_lost_work(struct work_struct *work)
+{
+	struct vsvm_device *vdev =
+		container_of(work, struct vsvm_device, link_work);
+	struct vsvm_vm *vms[VSVM_MAX_VMS];
+	unsigned int num, i;
+
+	num = vsvm_vm_collect(vdev, vms, ARRAY_SIZE(vms));
+	for (i = 0; i < num; i++) {
+		vsvm_svm_forget_peers(vms[i]);
+		vsvm_vm_put(vms[i]);
+	}
+}
+
+/* Device number @id if it is another one with a link to @vdev; a reference. */
+static struct vsvm_device *vsvm_peer_find(struct vsvm_device *vdev,
+					  unsigned int id)
+{
+	struct vsvm_device *other;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(other, &vsvm_peers, peer_link) {
+		if (other->id == id && vsvm_peer_linked(vdev, other)) {
+			drm_dev_get(&other->drm);
+			return other;
+		}
+	}
+	return NULL;
+}
+
+static bool vsvm_location_is_own(const struct vsvm_device *vdev, u32 location)
+{
+	return location == DRM_VSVM_LOC_DEVICE ||
+	       location == DRM_VSVM_LOC_DEVICE_ID(vdev->id);
+}
+
+/**
+ * vsvm_location_check - is this a place that memory can go to?
+ * @vdev: device that asks
+ * @location: what the user wrote
+ *
+ * Return: 0; -EINVAL if it is none; -ENXIO if there is no such device, or no
+ * link to it now.
+ */
+int vsvm_location_check(struct vsvm_device *vdev, u32 location)
+{
+	struct vsvm_device *peer;
+
+	if (location == DRM_VSVM_LOC_SYSTEM || vsvm_location_is_own(vdev, location))
+		return 0;
+	if (location < DRM_VSVM_LOC_DEVICE_ID(0))
+		return -EINVAL;
+	peer = vsvm_peer_find(vdev, location - DRM_VSVM_LOC_DEVICE_ID(0));
+	if (!peer)
+		return -ENXIO;
+	drm_dev_put(&peer->drm);
+	return 0;
+}
+
+static int vsvm_target_get_peer(struct vsvm_target *target,
+				struct vsvm_device *peer)
+{
+	int idx;
+
+	if (!drm_dev_enter(&peer->drm, &idx))
+		return -ENXIO;
+	target->vdev = peer;
+	target->dpagemap = vsvm_pagemap_get(peer);
+	drm_dev_exit(idx);
+	return PTR_ERR_OR_ZERO(target->dpagemap);
+}
+
+/**
+ * vsvm_target_get - find the VRAM that a location stands for
+ * @target: gets it
+ * @vdev: device that asks
+ * @dpagemap: its own pagemap, or NULL if it was closed
+ * @location: other than DRM_VSVM_LOC_SYSTEM
+ *
+ * Context: process; may be interrupted.
+ *
+ * Return: 0, and vsvm_target_put() must follow; -ENODEV without @dpagemap;
+ * -EINVAL and -ENXIO as vsvm_location_check(); -ENOMEM, -EINTR, -ERESTARTSYS.
+ */
+int vsvm_target_get(struct vsvm_target *target, struct vsvm_device *vdev,
+		    struct drm_pagemap *dpagemap, u32 location)
+{
+	struct vsvm_device *peer;
+	int err;
+
+	target->timeslice_ms = vdev->config.timeslice_ms;
+	if (vsvm_location_is_own(vdev, location)) {
+		target->vdev = vdev;
+		target->dpagemap = drm_pagemap_get(dpagemap);
+		return dpagemap ? 0 : -ENODEV;
+	}
+	if (location < DRM_VSVM_LOC_DEVICE_ID(0))
+		return -EINVAL;
+	peer = vsvm_peer_find(vdev, location - DRM_VSVM_LOC_DEVICE_ID(0));
+	if (!peer)
+		return -ENXIO;
+	err = vsvm_target_get_peer(target, peer);
+	/* From here on the pagemap keeps it. */
+	drm_dev_put(&peer->drm);
+	return err;
+}
+
+/**
+ * vsvm_target_put - done with it
+ * @target: what vsvm_target_get() gave
+ */
+void vsvm_target_put(struct vsvm_target *target)
+{
+	drm_pagemap_put(target->dpagemap);
+}
