@@ -221,6 +221,51 @@ int vsvm_prefetch(int fd, __u32 vm, const void *addr, size_t len,
 	return err;
 }
 
+int vsvm_prefetch_async(int fd, __u32 vm, const void *addr, size_t len,
+			__u32 location, __u32 syncobj)
+{
+	struct drm_vsvm_prefetch prefetch = {
+		.vm_id = vm,
+		.location = location,
+		.start = page_down(addr),
+		.length = vsvm_pages(addr, len) * vsvm_page_size(),
+		.flags = DRM_VSVM_PREFETCH_ASYNC,
+		.syncobj = syncobj,
+	};
+
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_PREFETCH, &prefetch);
+}
+
+int vsvm_madvise(int fd, __u32 vm, const void *addr, size_t len, __u32 type,
+		 __u32 value)
+{
+	struct drm_vsvm_madvise madvise = {
+		.vm_id = vm,
+		.type = type,
+		.start = page_down(addr),
+		.length = vsvm_pages(addr, len) * vsvm_page_size(),
+		.value = value,
+	};
+
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_MADVISE, &madvise);
+}
+
+int vsvm_exclusive(int fd, __u32 vm, const void *addr, size_t len,
+		   __u64 *taken)
+{
+	struct drm_vsvm_exclusive exclusive = {
+		.vm_id = vm,
+		.start = page_down(addr),
+		.length = vsvm_pages(addr, len) * vsvm_page_size(),
+	};
+	int err;
+
+	err = vsvm_ioctl(fd, DRM_IOCTL_VSVM_EXCLUSIVE, &exclusive);
+	if (!err && taken)
+		*taken = exclusive.taken;
+	return err;
+}
+
 int vsvm_residency(int fd, __u32 vm, const void *addr, size_t len,
 		   __u8 *map)
 {

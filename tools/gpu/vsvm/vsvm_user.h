@@ -84,6 +84,17 @@ size_t vsvm_pages(const void *addr, size_t len);
 int vsvm_prefetch(int fd, __u32 vm, const void *addr, size_t len,
 		  __u32 location, __u64 *moved, __u64 *skipped);
 
+/* The same without waiting: the binary syncobj is signalled in the end. */
+int vsvm_prefetch_async(int fd, __u32 vm, const void *addr, size_t len,
+			__u32 location, __u32 syncobj);
+
+/* Say how the pages that [addr, addr + len) touches will be used. */
+int vsvm_madvise(int fd, __u32 vm, const void *addr, size_t len, __u32 type,
+		 __u32 value);
+/* Take these pages for atomic operations. @taken may be NULL. */
+int vsvm_exclusive(int fd, __u32 vm, const void *addr, size_t len,
+		   __u64 *taken);
+
 /* One byte for each of vsvm_pages(addr, len), as the ioctl returns it. */
 int vsvm_residency(int fd, __u32 vm, const void *addr, size_t len,
 		   __u8 *map);

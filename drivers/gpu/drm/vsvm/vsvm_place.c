@@ -148,14 +148,23 @@ static bool vsvm_place_fatal(int err)
 	return err == -ENODEV || err == -EINTR || err == -ERESTARTSYS;
 }
 
-/*
- * One piece. What keeps it from moving may be gone in a moment (somebody else
- * moves it, or VRAM is about to become free): it gets a second chance, unless
- * it is but a part of one that had its own.
+/**
+ * vsvm_place_piece - move one piece of memory to VRAM
+ * @to: where to
+ * @mm: address space of a process, with a reference of its users
+ * @start: first address
+ * @size: SZ_4K, SZ_64K or SZ_2M, which @start is a multiple of
+ * @is_part: it is but a part of one that had its own chances
+ *
+ * What keeps it from moving may be gone in a moment (somebody else moves it, or
+ * VRAM is about to become free): it gets a second chance, unless @is_part.
+ *
+ * Context: process, without mmap_lock and without any dma_resv.
+ *
+ * Return: 0; or -EBUSY, -ENOSPC, -ENOMEM, -ENODEV, -EINTR, -ERESTARTSYS.
  */
-static int vsvm_place_piece(const struct vsvm_target *to, struct mm_struct *mm,
-			    unsigned long start, unsigned long size,
-			    bool is_part)
+int vsvm_place_piece(const struct vsvm_target *to, struct mm_struct *mm,
+		     unsigned long start, unsigned long size, bool is_part)
 {
 	int err;
 

@@ -12,13 +12,15 @@
  * smaller, so that one page that cannot be had (beyond the end of a file,
  * poisoned) does not take 511 others with it.
  *
- * VRAM is a preference. Memory that cannot go there is mapped where it is.
+ * VRAM is a preference. Memory that cannot go there is mapped where it is. Just
+ * an atomic operation may insist on it; then it fails if that cannot be.
  */
 #include <drm/drm_gpusvm.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 
+#include "vsvm_advice.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
 #include "vsvm_range.h"
@@ -28,24 +30,69 @@
 /* Memory that CPU and GPU fight for stays in RAM for a while. */
 #define VSVM_FAULT_REPEATS	8
 
+/* An atomic operation gets that many migrations, which last longer each time. */
+#define VSVM_ATOMIC_TRIES	3
+#define VSVM_ATOMIC_SLICE_MS	5
+
+/* A fault that is being served. */
+struct vsvm_access {
+	struct vsvm_queue *queue;
+	unsigned long addr;
+	bool write;
+	bool atomic;
+	unsigned int tries;
+	unsigned int atomic_tries;
+	int place_err;			/* why the last migration failed */
+	struct vsvm_span span;		/* in which one advice holds */
+	struct vsvm_advice advice;
+};
+
+static bool vsvm_range_atomic_at(struct vsvm_range *range, unsigned long addr)
+{
+	const unsigned long page =
+		(addr - drm_gpusvm_range_start(&range->base)) >> PAGE_SHIFT;
+	const struct drm_pagemap_addr *dma = range->pages.dma_addr;
+	unsigned long i;
+
+	for (i = 1ul << dma->order; i <= page; i += 1ul << dma->order)
+		dma++;
+	return vsvm_range_is_atomic(range, dma);
+}
+
+/* Mapped, but not for atomic operations? */
+static bool vsvm_range_not_atomic_at(struct vsvm_vm *vm,
+				     struct vsvm_range *range,
+				     unsigned long addr)
+{
+	bool not_atomic;
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	not_atomic = range->mapped && !vsvm_range_atomic_at(range, addr);
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	return not_atomic;
+}
+
 static bool vsvm_range_ready(struct vsvm_vm *vm, struct vsvm_range *range,
-			     bool write)
+			     const struct vsvm_access *access)
 {
 	bool ready;
 
 	drm_gpusvm_notifier_lock(&vm->svm);
-	ready = range->mapped && (range->writable || !write);
+	ready = range->mapped && (range->writable || !access->write);
+	if (ready && access->atomic)
+		ready = vsvm_range_atomic_at(range, access->addr);
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	return ready;
 }
 
-/* Where the range's pages are, in vm->scan_res. */
-static int vsvm_range_scan(struct vsvm_vm *vm, struct vsvm_range *range)
+/* Where the range's pages are as seen by @vdev, in vm->scan_res. */
+static int vsvm_range_scan(struct vsvm_vm *vm, struct vsvm_range *range,
+			   struct vsvm_device *vdev)
 {
 	struct vsvm_scanner scanner = {
 		.notifier = &range->base.notifier->notifier,
 		.mm = vm->mm,
-		.vdev = vm->vdev,
+		.vdev = vdev,
 		.pfn = vm->scan_pfn,
 	};
 
@@ -53,15 +100,20 @@ static int vsvm_range_scan(struct vsvm_vm *vm, struct vsvm_range *range)
 			 drm_gpusvm_range_end(&range->base), vm->scan_res);
 }
 
+static bool vsvm_page_in_vram(u8 res)
+{
+	return (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_DEVICE ||
+	       (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER;
+}
+
 /*
  * A page in VRAM that the process shares with another one, after a fork(), and
- * must not write to. hmm hands out a device's own pages as they are, even if
- * asked for pages to write to.
+ * must not write to. hmm hands out the pages of a device and its peers as they
+ * are, even if asked for pages to write to.
  */
 static bool vsvm_page_shared(u8 res)
 {
-	return (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_DEVICE &&
-	       !(res & DRM_VSVM_RES_WRITE);
+	return vsvm_page_in_vram(res) && !(res & DRM_VSVM_RES_WRITE);
 }
 
 /*
@@ -74,7 +126,7 @@ static bool vsvm_range_shared(struct vsvm_vm *vm, struct vsvm_range *range)
 
 	if (!range->pages.flags.has_devmem_pages)
 		return false;
-	if (vsvm_range_scan(vm, range))
+	if (vsvm_range_scan(vm, range, vm->vdev))
 		return true;
 	for (i = 0; i < vsvm_range_npages(range); i++) {
 		if (vsvm_page_shared(vm->scan_res[i]))
@@ -94,7 +146,7 @@ static int vsvm_range_unshare(struct vsvm_vm *vm, struct vsvm_range *range)
 	unsigned long i;
 	long got = 1;
 
-	if (vsvm_range_scan(vm, range))
+	if (vsvm_range_scan(vm, range, vm->vdev))
 		return -EAGAIN;
 	if (mmap_read_lock_killable(vm->mm))
 		return -EINTR;
@@ -110,22 +162,81 @@ static int vsvm_range_unshare(struct vsvm_vm *vm, struct vsvm_range *range)
 	return got == 1 ? 0 : got == -ENOMEM ? got : -EAGAIN;
 }
 
-static void vsvm_range_migrate(struct vsvm_vm *vm, struct vsvm_range *range)
+/* To system memory, if any of it is elsewhere. */
+static int vsvm_range_go_home(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	unsigned long i;
+
+	if (vsvm_range_scan(vm, range, vm->vdev))
+		return 0;
+	for (i = 0; i < vsvm_range_npages(range); i++) {
+		if (vsvm_page_in_vram(vm->scan_res[i]))
+			return drm_gpusvm_range_evict(&vm->svm, &range->base);
+	}
+	return 0;
+}
+
+static int vsvm_range_migrate(struct vsvm_vm *vm, struct vsvm_range *range,
+			      const struct vsvm_target *to,
+			      unsigned long min_size)
 {
 	const unsigned long start = drm_gpusvm_range_start(&range->base);
 	const unsigned long end = drm_gpusvm_range_end(&range->base);
 
+	if (vsvm_has_additions(to->vdev))
+		return vsvm_place_at_once(to, vm->mm, start, end);
+	if (vsvm_range_scan(vm, range, to->vdev))
+		return -EAGAIN;
+	return vsvm_place_in_vram(to, vm->mm, start, end, vm->scan_res,
+				  min_size);
+}
+
+/*
+ * What an atomic operation is after must be in VRAM of this device, for long
+ * enough that the GPU gets to it before a CPU does.
+ */
+static int vsvm_fault_place_atomic(const struct vsvm_access *access,
+				   struct vsvm_range *range)
+{
+	struct vsvm_queue *queue = access->queue;
+	struct vsvm_vm *vm = queue->vm;
+	const unsigned int nth = min(access->atomic_tries + queue->fault_repeat,
+				     VSVM_ATOMIC_TRIES - 1);
 	const struct vsvm_target to = {
 		.vdev = vm->vdev,
 		.dpagemap = vm->dpagemap,
-		.timeslice_ms = vm->vdev->config.timeslice_ms,
+		.timeslice_ms = max(VSVM_ATOMIC_SLICE_MS << nth,
+				    vm->vdev->config.timeslice_ms),
 	};
 
-	if (vsvm_has_additions(to.vdev))
-		vsvm_place_at_once(&to, vm->mm, start, end);
-	else if (!vsvm_range_scan(vm, range))
-		vsvm_place_in_vram(&to, vm->mm, start, end, vm->scan_res,
-				   SZ_64K);
+	return vsvm_place_piece(&to, vm->mm, drm_gpusvm_range_start(&range->base),
+				drm_gpusvm_range_size(&range->base), false);
+}
+
+static int vsvm_fault_place(const struct vsvm_access *access,
+			    struct vsvm_range *range)
+{
+	const struct vsvm_advice *advice = &access->advice;
+	struct vsvm_vm *vm = access->queue->vm;
+	struct vsvm_target to;
+	int err;
+
+	if (!range->base.flags.migrate_devmem)
+		return 0;
+	if (access->atomic && advice->atomic == DRM_VSVM_ATOMIC_DEVICE)
+		return vsvm_fault_place_atomic(access, range);
+	if (access->queue->fault_repeat >= VSVM_FAULT_REPEATS ||
+	    drm_gpusvm_range_size(&range->base) < advice->granularity)
+		return 0;
+	if (advice->location == DRM_VSVM_LOC_SYSTEM)
+		return vsvm_range_go_home(vm, range);
+	err = vsvm_target_get(&to, vm->vdev, vm->dpagemap, advice->location);
+	if (err)
+		return err;
+	err = vsvm_range_migrate(vm, range, &to,
+				 max(advice->granularity, SZ_64K));
+	vsvm_target_put(&to);
+	return err;
 }
 
 /* Is any of it in VRAM of a device that this one has no link to now? */
@@ -134,7 +245,7 @@ static bool vsvm_range_unreachable(struct vsvm_vm *vm,
 {
 	unsigned long i;
 
-	if (vsvm_range_scan(vm, range))
+	if (vsvm_range_scan(vm, range, vm->vdev))
 		return false;
 	for (i = 0; i < vsvm_range_npages(range); i++) {
 		if ((vm->scan_res[i] & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER)
@@ -201,13 +312,71 @@ vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
 	return to_vsvm_range(base);
 }
 
-static int vsvm_fault_once(struct vsvm_queue *queue, unsigned long addr,
-			   u32 access, unsigned int try)
+/*
+ * The mapping around the address, as far as the same advice holds. The GPU may
+ * not do what the process may not.
+ */
+static int vsvm_fault_look(struct vsvm_access *access)
 {
-	const bool write = access != VSVM_HW_READ;
-	struct vsvm_vm *vm = queue->vm;
-	const unsigned long window = vsvm_chunks[try * VSVM_NUM_CHUNKS /
-						 VSVM_FAULT_TRIES];
+	struct vsvm_vm *vm = access->queue->vm;
+	struct vsvm_advice *advice = &access->advice;
+	struct vsvm_span *span = &access->span;
+	int err;
+
+	err = vsvm_span_at(vm->mm, access->addr, span);
+	if (err)
+		return err;
+	if (!span->read || (access->write && !span->write))
+		return -EFAULT;
+	vsvm_advice_at(vm, access->addr, advice);
+	span->start = max(span->start, advice->start);
+	span->end = min(span->end - 1, advice->last) + 1;
+	return 0;
+}
+
+/* Each attempt is at a smaller piece, so that others are not in its way. */
+static int vsvm_fault_not_atomic(struct vsvm_access *access)
+{
+	if (access->span.anon && ++access->atomic_tries < VSVM_ATOMIC_TRIES)
+		return -EAGAIN;
+	return access->place_err == -ENOSPC || access->place_err == -ENOMEM ?
+	       access->place_err : -EACCES;
+}
+
+static unsigned long vsvm_fault_window(const struct vsvm_access *access)
+{
+	const unsigned int nth = access->tries * VSVM_NUM_CHUNKS / VSVM_FAULT_TRIES;
+
+	return vsvm_chunks[max(nth, access->atomic_tries)];
+}
+
+static int vsvm_fault_map(struct vsvm_access *access, struct vsvm_range *range,
+			  const struct drm_gpusvm_ctx *ctx)
+{
+	struct vsvm_vm *vm = access->queue->vm;
+	int err;
+
+	if (access->write) {
+		err = vsvm_range_unshare(vm, range);
+		if (err)
+			return err;
+	}
+	access->place_err = vsvm_fault_place(access, range);
+	range->atomic_anywhere = access->advice.atomic == DRM_VSVM_ATOMIC_SYSTEM;
+	err = vsvm_range_get_pages(vm, range, ctx);
+	if (!err && access->write && !range->writable)
+		err = -EAGAIN;
+	if (!err)
+		err = vsvm_range_map(vm, range);
+	if (!err && access->atomic &&
+	    vsvm_range_not_atomic_at(vm, range, access->addr))
+		err = vsvm_fault_not_atomic(access);
+	return err;
+}
+
+static int vsvm_fault_once(struct vsvm_access *access)
+{
+	struct vsvm_vm *vm = access->queue->vm;
 	struct drm_gpusvm_ctx ctx = {
 		.device_private_page_owner = vm->vdev->peer.owner,
 		.timeslice_ms = vm->vdev->config.timeslice_ms,
@@ -215,35 +384,23 @@ static int vsvm_fault_once(struct vsvm_queue *queue, unsigned long addr,
 		.allow_mixed = true,
 	};
 	struct vsvm_range *range;
-	struct vsvm_span span;
 	int err;
 
 	vsvm_svm_collect(vm);
-	err = vsvm_span_at(vm->mm, addr, &span);
+	err = vsvm_fault_look(access);
 	if (err)
 		return err;
-	if (!span.read || (write && !span.write))
-		return -EFAULT;
-	ctx.read_only = !span.write;
-	range = vsvm_range_find(vm, addr, &span, window, &ctx);
+	ctx.read_only = !access->span.write;
+	range = vsvm_range_find(vm, access->addr, &access->span,
+				vsvm_fault_window(access), &ctx);
 	if (IS_ERR(range))
 		return PTR_ERR(range);
-	if (vsvm_range_ready(vm, range, write))
+	if (vsvm_range_ready(vm, range, access))
 		return 0;
-	if (range->writable == ctx.read_only || (write && !range->writable))
+	if (range->writable == ctx.read_only ||
+	    (access->write && !range->writable))
 		vsvm_range_unmap(vm, range);
-	if (write) {
-		err = vsvm_range_unshare(vm, range);
-		if (err)
-			return err;
-	}
-	if (range->base.flags.migrate_devmem &&
-	    queue->fault_repeat < VSVM_FAULT_REPEATS)
-		vsvm_range_migrate(vm, range);
-	err = vsvm_range_get_pages(vm, range, &ctx);
-	if (!err && write && !range->writable)
-		err = -EAGAIN;
-	return err ?: vsvm_range_map(vm, range);
+	return vsvm_fault_map(access, range, &ctx);
 }
 
 static void vsvm_fault_note(struct vsvm_queue *queue, unsigned long addr)
@@ -256,21 +413,20 @@ static void vsvm_fault_note(struct vsvm_queue *queue, unsigned long addr)
 	}
 }
 
-static int vsvm_fault_retry(struct vsvm_queue *queue, unsigned long addr,
-			    u32 access)
+static int vsvm_fault_retry(struct vsvm_access *access)
 {
-	struct vsvm_vm *vm = queue->vm;
-	unsigned int try;
+	struct vsvm_vm *vm = access->queue->vm;
 	int err = -EAGAIN;
 
 	guard(mutex)(&vm->lock);
-	vsvm_fault_note(queue, addr);
-	for (try = 0; try < VSVM_FAULT_TRIES && err == -EAGAIN; try++) {
+	vsvm_fault_note(access->queue, access->addr);
+	for (; access->tries < VSVM_FAULT_TRIES && err == -EAGAIN;
+	     access->tries++) {
 		if (READ_ONCE(vm->closed))
 			return -ECANCELED;
 		if (vsvm_vm_broken(vm))
 			return -EIO;
-		err = vsvm_fault_once(queue, addr, access, try);
+		err = vsvm_fault_once(access);
 	}
 	return err;
 }
@@ -286,17 +442,25 @@ static int vsvm_fault_retry(struct vsvm_queue *queue, unsigned long addr,
  * Context: process, without locks.
  *
  * Return: 0; -EFAULT if the process itself could not do that access, or if
- * serving it failed too often; -ENOMEM, -ENOSPC for want of a page table; -EIO,
- * -ENODEV; -ECANCELED if the address space is being closed.
+ * serving it failed too often; -EACCES if an atomic operation cannot be done
+ * where the memory is; -ENOMEM, -ENOSPC for want of a page table, or of VRAM that
+ * an atomic operation needs; -EIO, -ENODEV; -ECANCELED if the address space is
+ * being closed.
  */
 int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access)
 {
+	struct vsvm_access fault = {
+		.queue = queue,
+		.addr = addr,
+		.write = access != VSVM_HW_READ,
+		.atomic = access == VSVM_HW_ATOMIC,
+	};
 	struct vsvm_vm *vm = queue->vm;
 	int err;
 
 	if (!mmget_not_zero(vm->mm))
 		return -EFAULT;
-	err = vsvm_fault_retry(queue, addr, access);
+	err = vsvm_fault_retry(&fault);
 	/* Maybe the last user: do not tear down a process's memory here. */
 	mmput_async(vm->mm);
 	return err == -EAGAIN || err == -EINTR ? -EFAULT : err;

@@ -63,6 +63,8 @@ int vsvm_span_check(struct mm_struct *mm, unsigned long start,
 		    unsigned long end);
 int vsvm_scan(struct vsvm_scanner *scanner, unsigned long start,
 	      unsigned long end, u8 *res);
+int vsvm_place_piece(const struct vsvm_target *to, struct mm_struct *mm,
+		     unsigned long start, unsigned long size, bool is_part);
 int vsvm_place_at_once(const struct vsvm_target *to, struct mm_struct *mm,
 		       unsigned long start, unsigned long end);
 int vsvm_place_in_vram(const struct vsvm_target *to, struct mm_struct *mm,

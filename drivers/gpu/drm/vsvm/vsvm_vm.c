@@ -13,6 +13,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
+#include "vsvm_advice.h"
 #include "vsvm_bo.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
@@ -101,6 +102,7 @@ static void vsvm_vm_free(struct kref *ref)
 	struct drm_device *drm = &vm->vdev->drm;
 
 	vsvm_usage_put(vm->usage);
+	vsvm_advice_fini(vm);
 	mmdrop(vm->mm);
 	mutex_destroy(&vm->lock);
 	mutex_destroy(&vm->submit_lock);

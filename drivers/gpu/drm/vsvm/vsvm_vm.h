@@ -124,6 +124,7 @@ struct vsvm_queue {
  * @submit_lock: order of jobs
  * @svm: mirror of the process
  * @lock: see vsvm_drv.h
+ * @advice: how memory will be used, with @lock; NULL if nobody said anything
  * @root: page table
  * @epoch: of the device when it was made; if it is another one now, the page
  *	table is not to be trusted
@@ -161,6 +162,7 @@ struct vsvm_vm {
 	struct drm_gpusvm svm;
 	/* Ranges and page tables. */
 	struct mutex lock;
+	struct maple_tree *advice;
 	struct vsvm_pt *root;
 	u32 epoch;
 	u64 *staging;

@@ -79,12 +79,12 @@ __u64 vt_random_below(__u64 *state, __u64 limit)
 	return vt_random(state) % limit;
 }
 
-int vt_open(struct vt *t)
+int vt_open_id(struct vt *t, int id)
 {
 	int err;
 
 	*t = (struct vt){};
-	err = vsvm_open(&t->dev, (int)env_number("VSVM_DEVICE", -1));
+	err = vsvm_open(&t->dev, id);
 	if (err) {
 		fprintf(stderr, "# no vsvm device: %s\n", strerror(-err));
 		return err;
@@ -96,6 +96,11 @@ int vt_open(struct vt *t)
 		vsvm_close(&t->dev);
 	}
 	return err;
+}
+
+int vt_open(struct vt *t)
+{
+	return vt_open_id(t, (int)env_number("VSVM_DEVICE", -1));
 }
 
 void vt_close(struct vt *t)
@@ -154,6 +159,16 @@ int vt_add(struct vt *t, void *dst, const void *src, size_t count, __u8 value)
 		.op = DRM_VSVM_OP_ADD,
 		.dst = vsvm_addr(dst),
 		.src = vsvm_addr(src),
+		.count = count,
+		.arg = value,
+	});
+}
+
+int vt_atomic_add(struct vt *t, __u64 *counter, size_t count, __u64 value)
+{
+	return run_one(t, (struct drm_vsvm_kernel) {
+		.op = DRM_VSVM_OP_ATOMIC_ADD,
+		.dst = vsvm_addr(counter),
 		.count = count,
 		.arg = value,
 	});

@@ -26,6 +26,7 @@
 /* Where pages are. */
 #define IN_RAM		DRM_VSVM_RES_SYSTEM
 #define IN_VRAM		DRM_VSVM_RES_DEVICE
+#define IN_PEER		DRM_VSVM_RES_PEER
 
 /*
  * For code that is no TEST_F: a child, a thread, a helper. True, and a message,
@@ -58,6 +59,8 @@ struct vt {
 
 /* Prints what is missing. */
 int vt_open(struct vt *t);
+/* GPU number @id. */
+int vt_open_id(struct vt *t, int id);
 void vt_close(struct vt *t);
 /* A missing device is a failure, unless VSVM_ALLOW_SKIP is set. */
 bool vt_may_skip(void);
@@ -66,6 +69,8 @@ bool vt_may_skip(void);
 int vt_fill(struct vt *t, void *dst, size_t count, __u8 value);
 int vt_copy(struct vt *t, void *dst, const void *src, size_t count);
 int vt_add(struct vt *t, void *dst, const void *src, size_t count, __u8 value);
+/* Add @value to @counter @count times, in one step each. */
+int vt_atomic_add(struct vt *t, __u64 *counter, size_t count, __u64 value);
 int vt_sum(struct vt *t, const void *src, size_t count, __u64 *sum);
 int vt_histogram(struct vt *t, const void *src, size_t count, __u64 *counts);
 
