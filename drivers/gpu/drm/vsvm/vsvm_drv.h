@@ -115,6 +115,7 @@ enum vsvm_stat {
  * @release_wq: for @release_work
  * @svm_wq: serves faults and collects garbage; unbound, so that address spaces
  *	do not wait for each other
+ * @prefetch_wq: moves memory that nobody waits for; so many at a time
  * @timeout_wq: handles hung jobs and copies, one after the other
  * @fault_work: drains the fault FIFO
  * @fault_entries: places in the FIFO, constant
@@ -153,6 +154,7 @@ struct vsvm_device {
 	struct work_struct release_work;
 	struct workqueue_struct *release_wq;
 	struct workqueue_struct *svm_wq;
+	struct workqueue_struct *prefetch_wq;
 	struct workqueue_struct *timeout_wq;
 
 	struct work_struct fault_work;
@@ -235,9 +237,7 @@ int vsvm_vm_destroy_ioctl(struct drm_device *drm, void *data,
 			  struct drm_file *file);
 int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 
-/* vsvm_prefetch.c, vsvm_walk.c */
-int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
-			struct drm_file *file);
+/* vsvm_walk.c */
 int vsvm_residency_ioctl(struct drm_device *drm, void *data,
 			 struct drm_file *file);
 

@@ -101,6 +101,24 @@ unsigned int vsvm_peer_count(const struct vsvm_device *vdev)
 }
 
 /**
+ * vsvm_peer_all_linked - do all other devices have a link to this one now?
+ * @vdev: device
+ *
+ * Return: true if so.
+ */
+bool vsvm_peer_all_linked(const struct vsvm_device *vdev)
+{
+	struct vsvm_device *other;
+
+	guard(rcu)();
+	list_for_each_entry_rcu(other, &vsvm_peers, peer_link) {
+		if (other != vdev && !vsvm_peer_linked(vdev, other))
+			return false;
+	}
+	return true;
+}
+
+/**
  * vsvm_peer_copied - account for what another device wrote to VRAM
  * @addr: where it wrote to
  * @bytes: how much
@@ -116,6 +134,24 @@ void vsvm_peer_copied(const struct drm_pagemap_addr *addr, u64 bytes)
 		if (addr->proto == VSVM_INTERCONNECT_PEER(vdev->id))
 			vsvm_stat_add(vdev, VSVM_STAT_LINK_BYTES, bytes);
 	}
+}
+
+/**
+ * vsvm_peer_set_link - plug the link in or pull it out
+ * @vdev: device that has one
+ * @up: which
+ *
+ * The GPU finds out when it uses what is mapped over it.
+ *
+ * Context: process.
+ */
+void vsvm_peer_set_link(struct vsvm_device *vdev, bool up)
+{
+	if (!up)
+		WRITE_ONCE(vdev->link_up, false);
+	vdev->hw->ops->set_link(vdev->hw, up);
+	if (up)
+		WRITE_ONCE(vdev->link_up, true);
 }
 
 /**
@@ -186,14 +222,18 @@ int vsvm_location_check(struct vsvm_device *vdev, u32 location)
 static int vsvm_target_get_peer(struct vsvm_target *target,
 				struct vsvm_device *peer)
 {
+	struct drm_pagemap *dpagemap;
 	int idx;
 
 	if (!drm_dev_enter(&peer->drm, &idx))
 		return -ENXIO;
-	target->vdev = peer;
-	target->dpagemap = vsvm_pagemap_get(peer);
+	dpagemap = vsvm_pagemap_get(peer);
 	drm_dev_exit(idx);
-	return PTR_ERR_OR_ZERO(target->dpagemap);
+	if (IS_ERR(dpagemap))
+		return PTR_ERR(dpagemap);
+	target->vdev = peer;
+	target->dpagemap = dpagemap;
+	return 0;
 }
 
 /**
@@ -215,8 +255,9 @@ int vsvm_target_get(struct vsvm_target *target, struct vsvm_device *vdev,
 	int err;
 
 	target->timeslice_ms = vdev->config.timeslice_ms;
+	target->vdev = vdev;
+	target->dpagemap = NULL;
 	if (vsvm_location_is_own(vdev, location)) {
-		target->vdev = vdev;
 		target->dpagemap = drm_pagemap_get(dpagemap);
 		return dpagemap ? 0 : -ENODEV;
 	}

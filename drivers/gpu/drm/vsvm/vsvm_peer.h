@@ -47,8 +47,10 @@ bool vsvm_peer_linked(const struct vsvm_device *one,
 		      const struct vsvm_device *other);
 bool vsvm_peer_reaches(const struct device *dev,
 		       const struct vsvm_device *owner);
+bool vsvm_peer_all_linked(const struct vsvm_device *vdev);
 unsigned int vsvm_peer_count(const struct vsvm_device *vdev);
 void vsvm_peer_copied(const struct drm_pagemap_addr *addr, u64 bytes);
+void vsvm_peer_set_link(struct vsvm_device *vdev, bool up);
 void vsvm_peer_lost_work(struct work_struct *work);
 int vsvm_location_check(struct vsvm_device *vdev, u32 location);
 int vsvm_target_get(struct vsvm_target *target, struct vsvm_device *vdev,

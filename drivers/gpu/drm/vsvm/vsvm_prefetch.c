@@ -1,32 +1,64 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * DRM_IOCTL_VSVM_PREFETCH: memory goes where the user wants it.
+ * DRM_IOCTL_VSVM_PREFETCH: memory goes where the user wants it, while he waits
+ * or by a worker, whose end is a fence.
+ *
+ * That fence waits for memory and for mmap_lock, as that of a job does by way of
+ * its faults; nothing that either needs waits for one of them. It cannot be left
+ * behind: the end of the address space, and so that of the process and of the
+ * device, waits for the worker, which looks now and then if it is to stop.
  */
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
+#include <drm/drm_syncobj.h>
+#include <linux/dma-fence.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
+#include "vsvm_prefetch.h"
 #include "vsvm_walk.h"
 
 /* What a signal may wait for, when all is placed at once. */
 #define VSVM_PREFETCH_SIZE	SZ_64M
 
+/* One that nobody waits for. */
+struct vsvm_prefetch {
+	struct kref ref;
+	struct list_head link;		/* in vsvm_vm.prefetches */
+	struct work_struct work;
+	struct vsvm_vm *vm;		/* referenced */
+	struct vsvm_walk *walk;
+	struct dma_fence *fence;
+};
+
+static bool vsvm_prefetch_to_vram(const struct vsvm_walk *walk)
+{
+	return walk->location != DRM_VSVM_LOC_SYSTEM;
+}
+
+/* Is there a reason not to go on? */
+static int vsvm_prefetch_stop(const struct vsvm_walk *walk)
+{
+	struct vsvm_vm *vm = walk->vm;
+
+	if (READ_ONCE(vm->closed))
+		return -ECANCELED;
+	if (drm_dev_is_unplugged(&vm->vdev->drm))
+		return -ENODEV;
+	return signal_pending(current) ? -EINTR : 0;
+}
+
 /* Memory of one VMA, which is @offset bytes into what was looked at. */
 static int vsvm_prefetch_place(struct vsvm_walk *walk, unsigned long start,
 			       unsigned long end, unsigned long offset)
 {
-	const struct vsvm_target to = {
-		.vdev = walk->vm->vdev,
-		.dpagemap = walk->dpagemap,
-		.timeslice_ms = walk->vm->vdev->config.timeslice_ms,
-	};
-
-	if (vsvm_has_additions(to.vdev))
-		return vsvm_place_at_once(&to, walk->vm->mm, start, end);
-	return vsvm_place_in_vram(&to, walk->vm->mm, start, end,
+	if (vsvm_has_additions(walk->to.vdev))
+		return vsvm_place_at_once(&walk->to, walk->vm->mm, start, end);
+	return vsvm_place_in_vram(&walk->to, walk->vm->mm, start, end,
 				  &walk->before[offset >> PAGE_SHIFT], SZ_4K);
 }
 
@@ -58,61 +90,79 @@ static int vsvm_prefetch_vram(struct vsvm_walk *walk, unsigned long start,
 	return 0;
 }
 
-/* How many pages are where they are wanted? */
 static unsigned long vsvm_prefetch_count(const u8 *res, unsigned long npages,
-					 u32 location)
+					 u8 where)
 {
-	const u8 want = location == DRM_VSVM_LOC_DEVICE ? DRM_VSVM_RES_DEVICE :
-							  DRM_VSVM_RES_SYSTEM;
 	unsigned long i, there = 0;
 
 	for (i = 0; i < npages; i++)
-		there += (res[i] & DRM_VSVM_RES_MASK) == want;
+		there += (res[i] & DRM_VSVM_RES_MASK) == where;
 	return there;
 }
 
-static int vsvm_prefetch_step(struct vsvm_walk *walk, unsigned long start,
-			      unsigned long end, u32 location, u64 *there)
+/* How many pages are where they are wanted? A scan sees it from there. */
+static unsigned long vsvm_prefetch_there(const struct vsvm_walk *walk,
+					 const u8 *res, unsigned long npages)
 {
+	return vsvm_prefetch_count(res, npages, vsvm_prefetch_to_vram(walk) ?
+				   DRM_VSVM_RES_DEVICE : DRM_VSVM_RES_SYSTEM);
+}
+
+/* Memory of a device that the target has no link to goes by way of RAM. */
+static bool vsvm_prefetch_detour(const struct vsvm_walk *walk,
+				 unsigned long npages)
+{
+	return !vsvm_peer_all_linked(walk->to.vdev) &&
+	       vsvm_prefetch_count(walk->before, npages, DRM_VSVM_RES_PEER);
+}
+
+static int vsvm_prefetch_step(struct vsvm_walk *walk, unsigned long start,
+			      unsigned long end, u64 *there)
+{
+	const unsigned long npages = (end - start) >> PAGE_SHIFT;
 	int err;
 
-	err = vsvm_scan(&walk->scanner, start, end, walk->before);
+	err = vsvm_walk_scan(walk, start, end, walk->before);
 	if (err)
 		return err;
-	*there += vsvm_prefetch_count(walk->before, (end - start) >> PAGE_SHIFT,
-				      location);
-	if (location == DRM_VSVM_LOC_SYSTEM)
+	*there += vsvm_prefetch_there(walk, walk->before, npages);
+	if (!vsvm_prefetch_to_vram(walk))
 		return vsvm_place_in_ram(&walk->scanner, start, end);
+	if (vsvm_prefetch_detour(walk, npages)) {
+		err = vsvm_place_in_ram(&walk->scanner, start, end);
+		if (err)
+			return err;
+		memset(walk->before, DRM_VSVM_RES_SYSTEM, npages);
+	}
 	/* Otherwise it follows for all of the range. */
-	return vsvm_has_additions(walk->vm->vdev) ? 0 :
+	return vsvm_has_additions(walk->to.vdev) ? 0 :
 	       vsvm_prefetch_vram(walk, start, end);
 }
 
-static int vsvm_prefetch_all(struct vsvm_walk *walk, unsigned long start,
-			     unsigned long end)
+static int vsvm_prefetch_all(struct vsvm_walk *walk)
 {
-	unsigned long next;
+	unsigned long start, next;
 	int err = 0;
 
-	for (; start < end && !err; start = next) {
-		if (signal_pending(current))
-			return -EINTR;
-		next = min(end, ALIGN(start + 1, VSVM_PREFETCH_SIZE));
+	for (start = walk->start; start < walk->end && !err; start = next) {
+		err = vsvm_prefetch_stop(walk);
+		if (err)
+			return err;
+		next = min(walk->end, ALIGN(start + 1, VSVM_PREFETCH_SIZE));
 		err = vsvm_prefetch_vram(walk, start, next);
 	}
 	return err;
 }
 
 static int vsvm_prefetch_check(struct vsvm_walk *walk, unsigned long start,
-			       unsigned long end, u32 location, u64 *there)
+			       unsigned long end, u64 *there)
 {
 	int err;
 
-	err = vsvm_scan(&walk->scanner, start, end, walk->after);
+	err = vsvm_walk_scan(walk, start, end, walk->after);
 	if (!err)
-		*there += vsvm_prefetch_count(walk->after,
-					      (end - start) >> PAGE_SHIFT,
-					      location);
+		*there += vsvm_prefetch_there(walk, walk->after,
+					      (end - start) >> PAGE_SHIFT);
 	return err;
 }
 
@@ -120,21 +170,20 @@ static int vsvm_prefetch_check(struct vsvm_walk *walk, unsigned long start,
  * One round over the range in the steps that a walk can take. Where memory
  * keeps changing nobody can tell where it is: such a step counts for nothing.
  */
-static int vsvm_prefetch_walk(struct vsvm_walk *walk, unsigned long start,
-			      unsigned long end, u32 location, u64 *there,
+static int vsvm_prefetch_walk(struct vsvm_walk *walk, u64 *there,
 			      int (*step)(struct vsvm_walk *walk,
 					  unsigned long start,
-					  unsigned long end, u32 location,
-					  u64 *there))
+					  unsigned long end, u64 *there))
 {
 	unsigned long addr, next;
 	int err;
 
-	for (addr = start; addr < end; addr = next) {
-		if (signal_pending(current))
-			return -EINTR;
+	for (addr = walk->start; addr < walk->end; addr = next) {
+		err = vsvm_prefetch_stop(walk);
+		if (err)
+			return err;
 		next = vsvm_walk_next(walk, addr);
-		err = step(walk, addr, next, location, there);
+		err = step(walk, addr, next, there);
 		if (err && err != -EBUSY && err != -EFAULT)
 			return err;
 		cond_resched();
@@ -142,35 +191,213 @@ static int vsvm_prefetch_walk(struct vsvm_walk *walk, unsigned long start,
 	return 0;
 }
 
-static int vsvm_prefetch(struct vsvm_vm *vm, struct drm_vsvm_prefetch *args)
+static int vsvm_prefetch_run(struct vsvm_walk *walk, u64 *before, u64 *after)
 {
+	int err;
+
+	*before = 0;
+	*after = 0;
+	err = vsvm_prefetch_walk(walk, before, vsvm_prefetch_step);
+	if (!err && vsvm_prefetch_to_vram(walk) &&
+	    vsvm_has_additions(walk->to.vdev))
+		err = vsvm_prefetch_all(walk);
+	/* Looked at in the end: what came last may have evicted the first. */
+	return err ?: vsvm_prefetch_walk(walk, after, vsvm_prefetch_check);
+}
+
+static struct vsvm_walk *
+vsvm_prefetch_prepare(struct vsvm_vm *vm, const struct drm_vsvm_prefetch *args)
+{
+	struct vsvm_walk *walk;
 	u64 end;
 	int err;
 
 	err = vsvm_check_range(args->start, args->length, vm->svm.mm_range, &end);
+	if (!err)
+		err = vsvm_location_check(vm->vdev, args->location);
+	if (!err)
+		err = vsvm_span_check(vm->mm, args->start, end);
 	if (err)
-		return err;
-	err = vsvm_span_check(vm->mm, args->start, end);
-	if (err)
-		return err;
+		return ERR_PTR(err);
+	walk = vsvm_walk_create(vm, args->start, end);
+	if (IS_ERR(walk))
+		return walk;
+	err = vsvm_walk_aim(walk, args->location);
+	if (err) {
+		vsvm_walk_free(walk);
+		return ERR_PTR(err);
+	}
+	return walk;
+}
 
+static const char *vsvm_prefetch_driver_name(struct dma_fence *fence)
+{
+	return VSVM_NAME;
+}
+
+static const char *vsvm_prefetch_timeline_name(struct dma_fence *fence)
+{
+	return "prefetch";
+}
+
+/* Neither release nor wait: a fence must not need this module once signalled. */
+static const struct dma_fence_ops vsvm_prefetch_fence_ops = {
+	.get_driver_name = vsvm_prefetch_driver_name,
+	.get_timeline_name = vsvm_prefetch_timeline_name,
+};
+
+static void vsvm_prefetch_free(struct kref *ref)
+{
+	struct vsvm_prefetch *prefetch =
+		container_of(ref, struct vsvm_prefetch, ref);
+
+	vsvm_walk_free(prefetch->walk);
+	dma_fence_put(prefetch->fence);
+	vsvm_vm_put(prefetch->vm);
+	kfree(prefetch);
+}
+
+/* Takes it off the list, with the list's reference. */
+static void vsvm_prefetch_end(struct vsvm_prefetch *prefetch, int err)
+{
+	if (err)
+		dma_fence_set_error(prefetch->fence, err == -ENODEV ||
+				    err == -EINTR ? -ECANCELED : err);
+	dma_fence_signal(prefetch->fence);
+	scoped_guard(mutex, &prefetch->vm->submit_lock)
+		list_del_init(&prefetch->link);
+	kref_put(&prefetch->ref, vsvm_prefetch_free);
+}
+
+static void vsvm_prefetch_work(struct work_struct *work)
+{
+	struct vsvm_prefetch *prefetch =
+		container_of(work, struct vsvm_prefetch, work);
+	struct vsvm_vm *vm = prefetch->vm;
+	u64 before, after;
+	int idx, err = -ECANCELED;
+
+	if (mmget_not_zero(vm->mm)) {
+		if (drm_dev_enter(&vm->vdev->drm, &idx)) {
+			err = vsvm_prefetch_run(prefetch->walk, &before, &after);
+			drm_dev_exit(idx);
+		}
+		/* Maybe the last user: see vsvm_svm_fault(). */
+		mmput_async(vm->mm);
+	}
+	vsvm_prefetch_end(prefetch, err);
+}
+
+/* Consumes the walk on success. */
+static struct vsvm_prefetch *vsvm_prefetch_create(struct vsvm_vm *vm,
+						  struct vsvm_walk *walk)
+{
+	struct vsvm_prefetch *prefetch = kzalloc_obj(*prefetch);
+
+	if (!prefetch)
+		return NULL;
+	prefetch->fence = kzalloc_obj(*prefetch->fence);
+	if (!prefetch->fence) {
+		kfree(prefetch);
+		return NULL;
+	}
+	/* Side by side with others: a context of its own. */
+	dma_fence_init(prefetch->fence, &vsvm_prefetch_fence_ops, NULL,
+		       dma_fence_context_alloc(1), 1);
+	kref_init(&prefetch->ref);
+	INIT_LIST_HEAD(&prefetch->link);
+	INIT_WORK(&prefetch->work, vsvm_prefetch_work);
+	kref_get(&vm->ref);
+	prefetch->vm = vm;
+	prefetch->walk = walk;
+	return prefetch;
+}
+
+static int vsvm_prefetch_start(struct vsvm_vm *vm,
+			       struct vsvm_prefetch *prefetch,
+			       struct drm_syncobj *syncobj)
+{
+	guard(mutex)(&vm->submit_lock);
+	if (vm->closed)
+		return -ECANCELED;
+	list_add_tail(&prefetch->link, &vm->prefetches);
+	drm_syncobj_replace_fence(syncobj, prefetch->fence);
+	queue_work(vm->vdev->prefetch_wq, &prefetch->work);
+	return 0;
+}
+
+static int vsvm_prefetch_async(struct vsvm_vm *vm, struct drm_file *file,
+			       const struct drm_vsvm_prefetch *args)
+{
+	struct vsvm_prefetch *prefetch;
+	struct drm_syncobj *syncobj;
+	struct vsvm_walk *walk;
+	int err;
+
+	syncobj = drm_syncobj_find(file, args->syncobj);
+	if (!syncobj)
+		return -ENOENT;
+	walk = vsvm_prefetch_prepare(vm, args);
+	err = PTR_ERR_OR_ZERO(walk);
+	if (err)
+		goto out;
+	prefetch = vsvm_prefetch_create(vm, walk);
+	if (!prefetch) {
+		vsvm_walk_free(walk);
+		err = -ENOMEM;
+		goto out;
+	}
+	err = vsvm_prefetch_start(vm, prefetch, syncobj);
+	if (err) {
+		/* Nobody has seen it. */
+		dma_fence_signal(prefetch->fence);
+		kref_put(&prefetch->ref, vsvm_prefetch_free);
+	}
+out:
+	drm_syncobj_put(syncobj);
+	return err;
+}
+
+static struct vsvm_prefetch *vsvm_prefetch_first(struct vsvm_vm *vm)
+{
+	struct vsvm_prefetch *prefetch;
+
+	guard(mutex)(&vm->submit_lock);
+	prefetch = list_first_entry_or_null(&vm->prefetches,
+					    struct vsvm_prefetch, link);
+	if (prefetch)
+		kref_get(&prefetch->ref);
+	return prefetch;
+}
+
+/**
+ * vsvm_prefetch_cancel_all - end what is under way
+ * @vm: closed address space
+ *
+ * Context: process, without locks that a migration needs.
+ */
+void vsvm_prefetch_cancel_all(struct vsvm_vm *vm)
+{
+	struct vsvm_prefetch *prefetch;
+
+	while ((prefetch = vsvm_prefetch_first(vm))) {
+		if (cancel_work_sync(&prefetch->work))
+			vsvm_prefetch_end(prefetch, -ECANCELED);
+		kref_put(&prefetch->ref, vsvm_prefetch_free);
+	}
+}
+
+static int vsvm_prefetch_and_wait(struct vsvm_vm *vm,
+				  struct drm_vsvm_prefetch *args)
+{
 	struct vsvm_walk *walk __free(vsvm_walk) =
-		vsvm_walk_create(vm, args->start, end);
-	u64 before = 0, after = 0;
+		vsvm_prefetch_prepare(vm, args);
+	u64 before, after;
+	int err;
 
 	if (IS_ERR(walk))
 		return PTR_ERR(walk);
-	if (!walk->dpagemap)
-		return -ENODEV;
-	err = vsvm_prefetch_walk(walk, args->start, end, args->location,
-				 &before, vsvm_prefetch_step);
-	if (!err && args->location == DRM_VSVM_LOC_DEVICE &&
-	    vsvm_has_additions(vm->vdev))
-		err = vsvm_prefetch_all(walk, args->start, end);
-	/* Looked at in the end: what came last may have evicted the first. */
-	if (!err)
-		err = vsvm_prefetch_walk(walk, args->start, end, args->location,
-					 &after, vsvm_prefetch_check);
+	err = vsvm_prefetch_run(walk, &before, &after);
 	args->moved = after > before ? after - before : 0;
 	args->skipped = (args->length >> PAGE_SHIFT) - after;
 	return err;
@@ -188,11 +415,12 @@ int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
 			struct drm_file *file)
 {
 	struct drm_vsvm_prefetch *args = data;
+	const bool async = args->flags & DRM_VSVM_PREFETCH_ASYNC;
 	struct vsvm_vm *vm;
 	int idx, err;
 
-	if (args->flags || args->syncobj ||
-	    args->location > DRM_VSVM_LOC_DEVICE)
+	if (args->flags & ~DRM_VSVM_PREFETCH_ASYNC ||
+	    (!async && args->syncobj))
 		return -EINVAL;
 	vm = vsvm_vm_lookup(file, args->vm_id);
 	if (IS_ERR(vm))
@@ -200,7 +428,8 @@ int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
 	args->moved = 0;
 	args->skipped = 0;
 	if (drm_dev_enter(drm, &idx)) {
-		err = vsvm_prefetch(vm, args);
+		err = async ? vsvm_prefetch_async(vm, file, args) :
+			      vsvm_prefetch_and_wait(vm, args);
 		drm_dev_exit(idx);
 	} else {
 		err = -ENODEV;

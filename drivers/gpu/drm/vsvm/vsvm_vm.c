@@ -15,6 +15,7 @@
 
 #include "vsvm_advice.h"
 #include "vsvm_bo.h"
+#include "vsvm_prefetch.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
@@ -160,6 +161,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	mutex_init(&vm->submit_lock);
 	mutex_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->link);
+	INIT_LIST_HEAD(&vm->prefetches);
 	INIT_WORK(&vm->fault_work, vsvm_vm_fault_work);
 	return vm;
 }
@@ -216,6 +218,7 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 	scoped_guard(mutex, &vm->submit_lock)
 		WRITE_ONCE(vm->closed, true);
 	vsvm_vm_retract(vm);
+	vsvm_prefetch_cancel_all(vm);
 	vsvm_sched_kill(vm);
 	cancel_work_sync(&vm->fault_work);
 	scoped_guard(mutex, &vm->lock) {

@@ -121,7 +121,8 @@ struct vsvm_queue {
  * @close_lock: ends it once, and makes others wait for that
  * @closed: it has ended; with @close_lock, @submit_lock and @lock to set
  * @link: in vsvm_device.vms
- * @submit_lock: order of jobs
+ * @submit_lock: order of jobs; covers @prefetches
+ * @prefetches: those that nobody waits for and that have not ended
  * @svm: mirror of the process
  * @lock: see vsvm_drv.h
  * @advice: how memory will be used, with @lock; NULL if nobody said anything
@@ -158,6 +159,7 @@ struct vsvm_vm {
 
 	/* Order of jobs. */
 	struct mutex submit_lock;
+	struct list_head prefetches;
 
 	struct drm_gpusvm svm;
 	/* Ranges and page tables. */

@@ -51,7 +51,7 @@ void vsvm_walk_free(struct vsvm_walk *walk)
 	if (IS_ERR_OR_NULL(walk))
 		return;
 	mmu_interval_notifier_remove(&walk->notifier);
-	drm_pagemap_put(walk->dpagemap);
+	vsvm_target_put(&walk->to);
 	kvfree(walk);
 }
 
@@ -78,9 +78,6 @@ struct vsvm_walk *vsvm_walk_create(struct vsvm_vm *vm, u64 start, u64 end)
 		return ERR_PTR(err);
 	}
 	walk->vm = vm;
-	/* The address space may be closed meanwhile. */
-	scoped_guard(mutex, &vm->close_lock)
-		walk->dpagemap = drm_pagemap_get(vm->dpagemap);
 	walk->start = start;
 	walk->end = end;
 	walk->scanner = (struct vsvm_scanner) {
@@ -90,6 +87,47 @@ struct vsvm_walk *vsvm_walk_create(struct vsvm_vm *vm, u64 start, u64 end)
 		.pfn = walk->pfn,
 	};
 	return walk;
+}
+
+/**
+ * vsvm_walk_aim - say where memory is to go
+ * @walk: new request
+ * @location: one of DRM_VSVM_LOC_*
+ *
+ * Return: 0 or as vsvm_target_get().
+ */
+int vsvm_walk_aim(struct vsvm_walk *walk, u32 location)
+{
+	struct vsvm_vm *vm = walk->vm;
+	struct drm_pagemap *own;
+	int err;
+
+	walk->location = location;
+	if (location == DRM_VSVM_LOC_SYSTEM)
+		return 0;
+	/* The address space may be closed meanwhile. */
+	scoped_guard(mutex, &vm->close_lock)
+		own = drm_pagemap_get(vm->dpagemap);
+	err = vsvm_target_get(&walk->to, vm->vdev, own, location);
+	drm_pagemap_put(own);
+	if (!err)
+		walk->scanner.vdev = walk->to.vdev;
+	return err;
+}
+
+/**
+ * vsvm_walk_scan - look where pages are, as vsvm_scan() does
+ * @walk: request
+ * @start: first address
+ * @end: address after the last one, as of vsvm_walk_next()
+ * @res: gets DRM_VSVM_RES_* for each page
+ *
+ * Return: as vsvm_scan().
+ */
+int vsvm_walk_scan(struct vsvm_walk *walk, unsigned long start,
+		   unsigned long end, u8 *res)
+{
+	return vsvm_scan(&walk->scanner, start, end, res);
 }
 
 /**
@@ -128,7 +166,7 @@ static int vsvm_residency(struct vsvm_vm *vm,
 		next = vsvm_walk_next(walk, addr);
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		err = vsvm_scan(&walk->scanner, addr, next, walk->before);
+		err = vsvm_walk_scan(walk, addr, next, walk->before);
 		if (err)
 			return err;
 		if (copy_to_user(user, walk->before, (next - addr) >> PAGE_SHIFT))

@@ -6,13 +6,15 @@
 #include <linux/cleanup.h>
 #include <linux/mmu_notifier.h>
 
+#include "vsvm_peer.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
 /* A request that goes over memory of the caller, one large page at a time. */
 struct vsvm_walk {
 	struct vsvm_vm *vm;
-	struct drm_pagemap *dpagemap;
+	struct vsvm_target to;		/* of no meaning for DRM_VSVM_LOC_SYSTEM */
+	u32 location;
 	struct vsvm_scanner scanner;
 	struct mmu_interval_notifier notifier;
 	unsigned long start;
@@ -24,6 +26,9 @@ struct vsvm_walk {
 
 int vsvm_check_range(u64 start, u64 length, u64 limit, u64 *end);
 struct vsvm_walk *vsvm_walk_create(struct vsvm_vm *vm, u64 start, u64 end);
+int vsvm_walk_aim(struct vsvm_walk *walk, u32 location);
+int vsvm_walk_scan(struct vsvm_walk *walk, unsigned long start,
+		   unsigned long end, u8 *res);
 void vsvm_walk_free(struct vsvm_walk *walk);
 unsigned long vsvm_walk_next(struct vsvm_walk *walk, unsigned long addr);
 
