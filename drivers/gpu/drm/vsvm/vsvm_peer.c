@@ -196,6 +196,12 @@ static bool vsvm_location_is_own(const struct vsvm_device *vdev, u32 location)
 	       location == DRM_VSVM_LOC_DEVICE_ID(vdev->id);
 }
 
+static bool vsvm_location_is_peer(u32 location)
+{
+	return location >= DRM_VSVM_LOC_DEVICE_ID(0) &&
+	       location < DRM_VSVM_LOC_DEVICE_ID(VSVM_MAX_PEERS);
+}
+
 /**
  * vsvm_location_check - is this a place that memory can go to?
  * @vdev: device that asks
@@ -210,7 +216,7 @@ int vsvm_location_check(struct vsvm_device *vdev, u32 location)
 
 	if (location == DRM_VSVM_LOC_SYSTEM || vsvm_location_is_own(vdev, location))
 		return 0;
-	if (location < DRM_VSVM_LOC_DEVICE_ID(0))
+	if (!vsvm_location_is_peer(location))
 		return -EINVAL;
 	peer = vsvm_peer_find(vdev, location - DRM_VSVM_LOC_DEVICE_ID(0));
 	if (!peer)
@@ -261,7 +267,7 @@ int vsvm_target_get(struct vsvm_target *target, struct vsvm_device *vdev,
 		target->dpagemap = drm_pagemap_get(dpagemap);
 		return dpagemap ? 0 : -ENODEV;
 	}
-	if (location < DRM_VSVM_LOC_DEVICE_ID(0))
+	if (!vsvm_location_is_peer(location))
 		return -EINVAL;
 	peer = vsvm_peer_find(vdev, location - DRM_VSVM_LOC_DEVICE_ID(0));
 	if (!peer)

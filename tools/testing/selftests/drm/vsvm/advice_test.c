@@ -78,7 +78,7 @@ TEST_F_TIMEOUT(advice, wrong_arguments, SECONDS)
 	EXPECT_EQ(-EINVAL, advise(t, p, PAGE, LOCATION, 0xff));
 	EXPECT_EQ(-ENXIO, advise(t, p, PAGE, LOCATION,
 				 DRM_VSVM_LOC_DEVICE_ID(200)));
-	EXPECT_EQ(-ENXIO, advise(t, p, PAGE, LOCATION, UINT32_MAX));
+	EXPECT_EQ(-EINVAL, advise(t, p, PAGE, LOCATION, UINT32_MAX));
 	EXPECT_EQ(-EINVAL, advise(t, p, PAGE, GRANULARITY, 0));
 	EXPECT_EQ(-EINVAL, advise(t, p, PAGE, GRANULARITY, 8192));
 	EXPECT_EQ(-EINVAL, advise(t, p, PAGE, ATOMIC, 3));

@@ -116,6 +116,33 @@ TEST_F_TIMEOUT(unbind, ioctls_afterwards, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
+/* Memory on its way is at home in the end, and no fence stays behind. */
+TEST_F_TIMEOUT(unbind, under_a_prefetch, SECONDS)
+{
+	struct vt *t = &self->t;
+	__u32 sync[8];
+	unsigned int i;
+	int fd[8], status;
+
+	for (i = 0; i < ARRAY_SIZE(sync); i++) {
+		ASSERT_EQ(0, vt_syncobj_create(t, &sync[i]));
+		ASSERT_EQ(0, vsvm_prefetch_async(t->dev.fd, t->vm, self->b.p, LEN,
+						 i % 2 ? DRM_VSVM_LOC_DEVICE :
+							 DRM_VSVM_LOC_SYSTEM,
+						 sync[i]));
+		fd[i] = vt_syncobj_export(t, sync[i]);
+		ASSERT_LE(0, fd[i]);
+	}
+	ASSERT_EQ(0, vsvm_unbind(&t->dev));
+	for (i = 0; i < ARRAY_SIZE(sync); i++) {
+		status = vt_fence_status(fd[i]);
+		if (status != 1)
+			EXPECT_EQ(-ECANCELED, status);
+		close(fd[i]);
+	}
+	ASSERT_EQ(0, vt_buf_check(&self->b));
+}
+
 /* The old file stays dead, a new one works; the memory is the same. */
 TEST_F_TIMEOUT(unbind, bind_again, SECONDS)
 {
