@@ -85,10 +85,8 @@ static void vsvm_postclose(struct drm_device *drm, struct drm_file *file)
 	unsigned long id;
 	struct vsvm_vm *vm;
 
-	xa_for_each(&vfile->vms, id, vm) {
-		vsvm_vm_close(vm);
-		vsvm_vm_put(vm);
-	}
+	xa_for_each(&vfile->vms, id, vm)
+		vsvm_vm_release(vm, false);
 	xa_destroy(&vfile->vms);
 	kfree(vfile);
 }
@@ -403,9 +401,12 @@ static int __init vsvm_init(void)
 		return err;
 	vsvm_config.plain |= !VSVM_ADDITIONS;
 	vsvm_migrate_module_init();
-	err = platform_driver_register(&vsvm_platform_driver);
+	err = vsvm_vm_module_init();
 	if (err)
 		return err;
+	err = platform_driver_register(&vsvm_platform_driver);
+	if (err)
+		goto err_vm;
 	err = vsvm_pci_register();
 	if (err)
 		goto err_platform;
@@ -419,6 +420,8 @@ err_devices:
 	vsvm_pci_unregister();
 err_platform:
 	platform_driver_unregister(&vsvm_platform_driver);
+err_vm:
+	vsvm_vm_module_exit();
 	return err;
 }
 
@@ -427,6 +430,7 @@ static void __exit vsvm_exit(void)
 	vsvm_devices_destroy();
 	vsvm_pci_unregister();
 	platform_driver_unregister(&vsvm_platform_driver);
+	vsvm_vm_module_exit();
 	/* Fences are freed, and names of them read, under RCU. */
 	rcu_barrier();
 }

@@ -130,8 +130,7 @@ int vsvm_vm_destroy_ioctl(struct drm_device *drm, void *data,
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	if (xa_cmpxchg(&vfile->vms, args->vm_id, vm, NULL, 0) == vm) {
-		vsvm_vm_close(vm);
-		vsvm_vm_put(vm);
+		vsvm_vm_release(vm, true);
 		err = 0;
 	}
 	vsvm_vm_put(vm);

@@ -142,6 +142,7 @@ static bool vsvm_range_shared(struct vsvm_vm *vm, struct vsvm_range *range)
 static int vsvm_range_unshare(struct vsvm_vm *vm, struct vsvm_range *range)
 {
 	unsigned long addr = drm_gpusvm_range_start(&range->base);
+	int locked = 1;
 	struct page *page;
 	unsigned long i;
 	long got = 1;
@@ -153,12 +154,17 @@ static int vsvm_range_unshare(struct vsvm_vm *vm, struct vsvm_range *range)
 	for (i = 0; i < vsvm_range_npages(range) && got == 1; i++) {
 		if (!vsvm_page_shared(vm->scan_res[i]))
 			continue;
+		/* Let go, as when userfaultfd had to allow the write. */
+		if (!locked && mmap_read_lock_killable(vm->mm))
+			return -EINTR;
+		locked = 1;
 		got = get_user_pages_remote(vm->mm, addr + i * PAGE_SIZE, 1,
-					    FOLL_WRITE, &page, NULL);
+					    FOLL_WRITE, &page, &locked);
 		if (got == 1)
 			put_page(page);
 	}
-	mmap_read_unlock(vm->mm);
+	if (locked)
+		mmap_read_unlock(vm->mm);
 	return got == 1 ? 0 : got == -ENOMEM ? got : -EAGAIN;
 }
 

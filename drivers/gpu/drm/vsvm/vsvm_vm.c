@@ -19,6 +19,27 @@
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
+static struct workqueue_struct *vsvm_close_wq;
+
+/**
+ * vsvm_vm_module_init - prepare what all devices share
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init vsvm_vm_module_init(void)
+{
+	vsvm_close_wq = alloc_workqueue("vsvm-close", WQ_UNBOUND, 0);
+	return vsvm_close_wq ? 0 : -ENOMEM;
+}
+
+/**
+ * vsvm_vm_module_exit - undo it, when no file is open any more
+ */
+void vsvm_vm_module_exit(void)
+{
+	destroy_workqueue(vsvm_close_wq);
+}
+
 static int vsvm_vm_init_memory(struct vsvm_vm *vm)
 {
 	vm->usage = kzalloc_obj(*vm->usage);
@@ -134,14 +155,26 @@ static void vsvm_vm_publish(struct vsvm_vm *vm)
 		vdev->group_vm[vm->group] = vm;
 }
 
+static void vsvm_vm_ignore_faults(struct vsvm_vm *vm)
+{
+	guard(spinlock)(&vm->vdev->fault_lock);
+	vm->vdev->group_vm[vm->group] = NULL;
+}
+
+/* Last: the removal of the device waits for those that it finds. */
 static void vsvm_vm_retract(struct vsvm_vm *vm)
 {
-	struct vsvm_device *vdev = vm->vdev;
+	guard(mutex)(&vm->vdev->vm_lock);
+	list_del_init(&vm->link);
+}
 
-	scoped_guard(spinlock, &vdev->fault_lock)
-		vdev->group_vm[vm->group] = NULL;
-	scoped_guard(mutex, &vdev->vm_lock)
-		list_del_init(&vm->link);
+static void vsvm_vm_close_work(struct work_struct *work)
+{
+	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, close_work);
+
+	vsvm_vm_close(vm);
+	complete_all(&vm->closed_now);
+	vsvm_vm_put(vm);
 }
 
 static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
@@ -163,6 +196,8 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	INIT_LIST_HEAD(&vm->link);
 	INIT_LIST_HEAD(&vm->prefetches);
 	INIT_WORK(&vm->fault_work, vsvm_vm_fault_work);
+	INIT_WORK(&vm->close_work, vsvm_vm_close_work);
+	init_completion(&vm->closed_now);
 	return vm;
 }
 
@@ -208,6 +243,10 @@ err_parts:
  * On return no job of it runs, nothing of it is mapped. If somebody else ends
  * it already, waits for that.
  *
+ * A fault that is being served may wait for the process itself, by way of
+ * userfaultfd. The process must be able to end nevertheless: what it does calls
+ * vsvm_vm_release() instead.
+ *
  * Context: process, without locks.
  */
 void vsvm_vm_close(struct vsvm_vm *vm)
@@ -217,7 +256,7 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 		return;
 	scoped_guard(mutex, &vm->submit_lock)
 		WRITE_ONCE(vm->closed, true);
-	vsvm_vm_retract(vm);
+	vsvm_vm_ignore_faults(vm);
 	vsvm_prefetch_cancel_all(vm);
 	vsvm_sched_kill(vm);
 	cancel_work_sync(&vm->fault_work);
@@ -229,6 +268,21 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 	}
 	cancel_work_sync(&vm->gc_work);
 	vsvm_vm_fini_parts(vm);
+	vsvm_vm_retract(vm);
+}
+
+/**
+ * vsvm_vm_release - end an address space for who made it
+ * @vm: address space; the reference of its file is consumed
+ * @wait: until it has ended, or a fatal signal comes
+ */
+void vsvm_vm_release(struct vsvm_vm *vm, bool wait)
+{
+	kref_get(&vm->ref);
+	queue_work(vsvm_close_wq, &vm->close_work);
+	if (wait)
+		wait_for_completion_killable(&vm->closed_now);
+	vsvm_vm_put(vm);
 }
 
 /**

@@ -5,6 +5,7 @@
 
 #include <drm/drm_gpusvm.h>
 #include <drm/gpu_scheduler.h>
+#include <linux/completion.h>
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/workqueue.h>
@@ -119,6 +120,8 @@ struct vsvm_queue {
  * @queue: its queues
  * @dpagemap: the device's pagemap, referenced until it is closed
  * @close_lock: ends it once, and makes others wait for that
+ * @close_work: ends it for its file
+ * @closed_now: that is done
  * @closed: it has ended; with @close_lock, @submit_lock and @lock to set
  * @link: in vsvm_device.vms
  * @submit_lock: order of jobs; covers @prefetches
@@ -154,6 +157,8 @@ struct vsvm_vm {
 
 	/* Outermost. */
 	struct mutex close_lock;
+	struct work_struct close_work;
+	struct completion closed_now;
 	bool closed;
 	struct list_head link;
 
@@ -202,8 +207,11 @@ static inline bool vsvm_vm_broken(struct vsvm_vm *vm)
 }
 
 /* vsvm_vm.c */
+int vsvm_vm_module_init(void);
+void vsvm_vm_module_exit(void);
 struct vsvm_vm *vsvm_vm_create(struct vsvm_device *vdev);
 void vsvm_vm_close(struct vsvm_vm *vm);
+void vsvm_vm_release(struct vsvm_vm *vm, bool wait);
 void vsvm_vm_close_all(struct vsvm_device *vdev);
 struct vsvm_vm *vsvm_vm_lookup(struct drm_file *file, u32 id);
 void vsvm_vm_put(struct vsvm_vm *vm);
