@@ -10,7 +10,7 @@ export KSRC
 export SECONDS_OF_STRESS = $(or $(TIME),600)
 KIND ?= debug
 
-.PHONY: help demo test kernel modules vm kunit selftest hwtest stress coverage consumers defects check docs apply clean
+.PHONY: help demo test kernel modules vm kunit selftest hwtest stress fuzz coverage consumers defects check docs apply clean
 
 help:
 	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
@@ -19,6 +19,7 @@ help:
 	@echo 'make selftest              the user-space tests'
 	@echo "make hwtest                the emulated hardware's tests, as a program with sanitizers"
 	@echo 'make stress [TIME=seconds] random operations against a model, 10 minutes or TIME a test'
+	@echo 'make fuzz [TIME=seconds]   every ioctl with random structures, 10 minutes or TIME'
 	@echo 'make coverage              which lines and branches the tests run, pages in build/coverage/html'
 	@echo "make consumers             the kernel's own users of the core compile and link against it"
 	@echo "make defects               the known defects of the kernel's own implementation: it, and this one"
@@ -41,7 +42,7 @@ demo:
 test:
 	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest iommu vram demo consumers
 
-kunit selftest hwtest stress:
+kunit selftest hwtest stress fuzz:
 	@$(SCRIPTS)/test.sh $@
 
 coverage:

@@ -4,7 +4,7 @@
 # usage: test.sh PART...
 #
 # Runs the parts (scripts, hwtest, kunit, selftest, iommu, vram, demo, consumers,
-# check) and ends with one line "N passed, N failed" that counts the cases of all of
+# check, stress, fuzz) and ends with one line "N passed, N failed" that counts the cases of all of
 # them. A part goes on after a failure in another, so that one run tells everything.
 # KERNEL is the kind of kernel for what runs in one, if it is not to be debug.
 
@@ -87,7 +87,7 @@ part_selftest()
 	built modules "$KERNEL" || { add_fail selftest "the $KERNEL kernel or its modules do not build"; return; }
 	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f -printf '%f\n' | sort)
 	[ "${#list[@]}" -gt 0 ] || { add_fail selftest "there are no self-tests"; return; }
-	in_vm selftest 2400 selftest "${list[@]}"
+	in_vm selftest 3600 selftest "${list[@]}"
 }
 
 # The model check for long, with less VRAM than it works on
@@ -100,6 +100,17 @@ part_stress()
 		sh -c "modprobe vsvm vram_mb=16 && VSVM_SECONDS=$seconds /tests/model_test >/results/model_test.tap && unload" || rc=$?
 	add_results "$name"
 	add_status "stress, kernel log and end" "$rc"
+}
+
+# Every ioctl with random structures, for long
+part_fuzz()
+{
+	local rc=0 seconds=${SECONDS_OF_STRESS:-600}
+	built modules "$KERNEL" || { add_fail fuzz "the $KERNEL kernel or its modules do not build"; return; }
+	"$KDIR/vm.sh" --kernel "$KERNEL" --name fuzz --timeout $((seconds + 900)) --leaks --progress -- \
+		sh -c "export VSVM_SECONDS=$seconds; selftest -t $((seconds + 300)) fuzz_test" || rc=$?
+	add_results fuzz
+	add_status "fuzz, kernel log and end" "$rc"
 }
 
 # DMA by IO virtual addresses, which a platform device never does

@@ -1,0 +1,550 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Every ioctl with random structures, from several processes at a time, while
+ * their memory changes under it. Half of what is asked for makes sense but for
+ * one word, so that it gets past the first check. What comes back does not
+ * matter; that the kernel has nothing to complain about does, and that the GPU
+ * works afterwards.
+ *
+ * VSVM_SECONDS says how long, VSVM_SEED repeats a run as far as several
+ * processes can be repeated. A driver with a short time-out ("modprobe vsvm
+ * timeout_ms=300 devices=2") gets further, as many jobs never end by themselves.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "vsvm_test.h"
+
+#define DEFAULT_SECONDS	20
+#define PROCESSES	3
+#define ARENA		(8 * MIB)
+#define PAGE		vsvm_page_size()
+#define HANDLES		16
+
+/* A process at work: what it has, and what it draws from. */
+struct fuzz {
+	__u64 seed;
+	struct vsvm_dev dev;
+	__u8 *arena;
+	__u32 vm[4];
+	__u32 bo[HANDLES];
+	__u32 syncobj[4];
+	unsigned long calls;
+	unsigned long accepted;
+};
+
+static __u64 draw(struct fuzz *f, __u64 limit)
+{
+	return vt_random_below(&f->seed, limit);
+}
+
+static bool one_in(struct fuzz *f, unsigned int n)
+{
+	return !draw(f, n);
+}
+
+static __u64 any_address(struct fuzz *f)
+{
+	const __u64 in_arena = vsvm_addr(f->arena) + draw(f, ARENA);
+
+	switch (draw(f, 12)) {
+	case 0:
+		return in_arena;
+	case 1:
+		return DRM_VSVM_BIND_START + draw(f, 64) * PAGE;
+	case 2:
+		return vsvm_addr(f->arena) + ARENA - draw(f, 4) * PAGE;
+	case 3:
+		return DRM_VSVM_BIND_START - draw(f, 4) * PAGE;
+	default:
+		return in_arena & ~(PAGE - 1);
+	}
+}
+
+static __u64 any_length(struct fuzz *f)
+{
+	switch (draw(f, 10)) {
+	case 0:
+		return draw(f, ARENA);
+	case 1:
+		return 1ull << draw(f, 64);
+	case 2:
+		return LARGE_PAGE * draw(f, 4);
+	default:
+		return draw(f, 64) * PAGE;
+	}
+}
+
+static __u64 any_word(struct fuzz *f)
+{
+	switch (draw(f, 8)) {
+	case 0:
+		return 0;
+	case 1:
+		return ~0ull;
+	case 2:
+		return 1ull << draw(f, 64);
+	case 3:
+		return any_address(f);
+	case 4:
+		return vt_random(&f->seed);
+	default:
+		return draw(f, 8);
+	}
+}
+
+static __u32 any_vm(struct fuzz *f)
+{
+	return one_in(f, 10) ? any_word(f) : f->vm[draw(f, ARRAY_SIZE(f->vm))];
+}
+
+static __u32 any_location(struct fuzz *f)
+{
+	switch (draw(f, 4)) {
+	case 0:
+		return DRM_VSVM_LOC_SYSTEM;
+	case 1:
+		return DRM_VSVM_LOC_DEVICE_ID(draw(f, 3));
+	default:
+		return DRM_VSVM_LOC_DEVICE;
+	}
+}
+
+/* One word of a structure becomes another one, now and then. */
+static void spoil(struct fuzz *f, void *data, size_t size)
+{
+	__u32 *word = data;
+
+	if (one_in(f, 2))
+		return;
+	word[draw(f, size / sizeof(*word))] = any_word(f);
+}
+
+static int call(struct fuzz *f, unsigned long request, void *data)
+{
+	int err = ioctl(f->dev.fd, request, data);
+
+	f->calls++;
+	if (!err)
+		f->accepted++;
+	return err;
+}
+
+static void fuzz_query(struct fuzz *f)
+{
+	__u8 answer[256];
+	struct drm_vsvm_query q = {
+		.param = draw(f, 3),
+		.size = draw(f, sizeof(answer)),
+		.data = vsvm_addr(answer),
+	};
+
+	if (one_in(f, 4)) {
+		q.data = any_word(f);
+		q.size = 0;
+	}
+	call(f, DRM_IOCTL_VSVM_QUERY, &q);
+}
+
+static void fuzz_vm(struct fuzz *f)
+{
+	const unsigned int i = draw(f, ARRAY_SIZE(f->vm));
+	struct drm_vsvm_vm_destroy destroy = { .vm_id = f->vm[i] };
+	struct drm_vsvm_vm_create create = {};
+
+	if (one_in(f, 4))
+		spoil(f, &destroy, sizeof(destroy));
+	call(f, DRM_IOCTL_VSVM_VM_DESTROY, &destroy);
+	if (one_in(f, 8))
+		create.flags = any_word(f);
+	if (!call(f, DRM_IOCTL_VSVM_VM_CREATE, &create))
+		f->vm[i] = create.vm_id;
+}
+
+static void any_kernel(struct fuzz *f, struct drm_vsvm_kernel *k)
+{
+	*k = (struct drm_vsvm_kernel) {
+		.op = draw(f, 8),
+		.dst = any_address(f) & (one_in(f, 8) ? ~0ull : ~7ull),
+		.src = any_address(f) & (one_in(f, 8) ? ~0ull : ~7ull),
+		.count = one_in(f, 20) ? any_word(f) : draw(f, 256 * KIB),
+		.arg = any_word(f) & ~7ull,
+	};
+	if (k->op == DRM_VSVM_OP_FILL || k->op == DRM_VSVM_OP_ATOMIC_ADD)
+		k->src = 0;
+	if (one_in(f, 16))
+		spoil(f, k, sizeof(*k));
+}
+
+static void fuzz_exec(struct fuzz *f)
+{
+	struct drm_vsvm_kernel k[4];
+	struct drm_vsvm_sync s[3];
+	struct drm_vsvm_exec exec = {
+		.vm_id = any_vm(f),
+		.flags = one_in(f, 4) ? DRM_VSVM_EXEC_WAIT : 0,
+		.num_kernels = 1 + draw(f, ARRAY_SIZE(k)),
+		.num_syncs = draw(f, ARRAY_SIZE(s) + 1),
+		.kernels = vsvm_addr(k),
+		.syncs = vsvm_addr(s),
+		.queue = draw(f, DRM_VSVM_NUM_QUEUES),
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(k); i++)
+		any_kernel(f, &k[i]);
+	for (i = 0; i < ARRAY_SIZE(s); i++)
+		s[i] = (struct drm_vsvm_sync) {
+			.handle = one_in(f, 16) ? any_word(f) :
+				  f->syncobj[draw(f, ARRAY_SIZE(f->syncobj))],
+			.flags = one_in(f, 16) ? any_word(f) : draw(f, 2),
+			.point = one_in(f, 2) ? 0 : draw(f, 1000),
+		};
+	if (one_in(f, 8))
+		spoil(f, &exec, sizeof(exec));
+	call(f, DRM_IOCTL_VSVM_EXEC, &exec);
+}
+
+static void fuzz_prefetch(struct fuzz *f)
+{
+	const bool async = one_in(f, 2);
+	struct drm_vsvm_prefetch p = {
+		.vm_id = any_vm(f),
+		.location = any_location(f),
+		.start = any_address(f) & ~(PAGE - 1),
+		.length = any_length(f),
+		.flags = async ? DRM_VSVM_PREFETCH_ASYNC : 0,
+		.syncobj = async ? f->syncobj[draw(f, ARRAY_SIZE(f->syncobj))] : 0,
+	};
+
+	if (one_in(f, 4))
+		spoil(f, &p, sizeof(p));
+	call(f, DRM_IOCTL_VSVM_PREFETCH, &p);
+}
+
+static void fuzz_residency(struct fuzz *f)
+{
+	static __u8 pages[2 * ARENA / 4096];
+	struct drm_vsvm_residency r = {
+		.vm_id = any_vm(f),
+		.start = any_address(f) & ~(PAGE - 1),
+		.length = draw(f, ARENA / PAGE) * PAGE,
+		.pages = one_in(f, 8) ? any_word(f) : vsvm_addr(pages),
+	};
+
+	if (one_in(f, 8))
+		r.vm_id = any_word(f);
+	call(f, DRM_IOCTL_VSVM_RESIDENCY, &r);
+}
+
+static void close_bo(struct fuzz *f, unsigned int i)
+{
+	struct drm_gem_close close_args = { .handle = f->bo[i] };
+
+	if (f->bo[i])
+		call(f, DRM_IOCTL_GEM_CLOSE, &close_args);
+	f->bo[i] = 0;
+}
+
+static void fuzz_gem_create(struct fuzz *f)
+{
+	const unsigned int i = draw(f, HANDLES);
+	struct drm_vsvm_gem_create c = {
+		.size = one_in(f, 8) ? any_length(f) : (1 + draw(f, 256)) * PAGE,
+		.flags = draw(f, 2) * DRM_VSVM_GEM_SYSTEM,
+	};
+
+	close_bo(f, i);
+	if (one_in(f, 4))
+		spoil(f, &c, sizeof(c));
+	if (!call(f, DRM_IOCTL_VSVM_GEM_CREATE, &c))
+		f->bo[i] = c.handle;
+}
+
+/* Mapped, read by somebody who does not mind what is there, and unmapped. */
+static void fuzz_gem_mmap(struct fuzz *f)
+{
+	struct drm_vsvm_gem_mmap m = {
+		.handle = one_in(f, 8) ? any_word(f) : f->bo[draw(f, HANDLES)],
+		.flags = one_in(f, 8) ? any_word(f) : 0,
+	};
+	char text[64];
+	struct iovec local = { text, sizeof(text) };
+	struct iovec remote = { .iov_len = sizeof(text) };
+	void *p;
+
+	if (call(f, DRM_IOCTL_VSVM_GEM_MMAP, &m))
+		return;
+	p = mmap(NULL, PAGE * (1 + draw(f, 8)), draw(f, 8),
+		 one_in(f, 8) ? MAP_PRIVATE : MAP_SHARED, f->dev.fd, m.offset);
+	if (p == MAP_FAILED)
+		return;
+	remote.iov_base = p;
+	if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) > 0)
+		process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
+	munmap(p, PAGE * 8);
+}
+
+static void fuzz_bind(struct fuzz *f)
+{
+	const bool unmap = one_in(f, 3);
+	struct drm_vsvm_vm_bind b = {
+		.vm_id = any_vm(f),
+		.op = unmap,
+		.handle = unmap ? 0 : f->bo[draw(f, HANDLES)],
+		.flags = unmap ? 0 : draw(f, 2),
+		.offset = unmap || one_in(f, 2) ? 0 : draw(f, 4) * PAGE,
+		.start = DRM_VSVM_BIND_START + draw(f, 64) * PAGE,
+		.length = (1 + draw(f, 32)) * PAGE,
+	};
+
+	if (one_in(f, 4))
+		spoil(f, &b, sizeof(b));
+	call(f, DRM_IOCTL_VSVM_VM_BIND, &b);
+}
+
+static void fuzz_madvise(struct fuzz *f)
+{
+	static const __u32 granularity[] = { 4096, 65536, 2097152, 0 };
+	struct drm_vsvm_madvise a = {
+		.vm_id = any_vm(f),
+		.type = draw(f, 3),
+		.start = any_address(f) & ~(PAGE - 1),
+		.length = any_length(f),
+	};
+
+	if (a.type == DRM_VSVM_MADVISE_LOCATION)
+		a.value = any_location(f);
+	else if (a.type == DRM_VSVM_MADVISE_GRANULARITY)
+		a.value = granularity[draw(f, ARRAY_SIZE(granularity))];
+	else
+		a.value = draw(f, 4);
+	if (one_in(f, 4))
+		spoil(f, &a, sizeof(a));
+	call(f, DRM_IOCTL_VSVM_MADVISE, &a);
+}
+
+static void fuzz_exclusive(struct fuzz *f)
+{
+	struct drm_vsvm_exclusive e = {
+		.vm_id = any_vm(f),
+		.start = any_address(f) & ~(PAGE - 1),
+		.length = draw(f, 32) * PAGE,
+	};
+
+	if (one_in(f, 4))
+		spoil(f, &e, sizeof(e));
+	call(f, DRM_IOCTL_VSVM_EXCLUSIVE, &e);
+}
+
+/* Any number, any size, any content. */
+static void fuzz_raw(struct fuzz *f)
+{
+	const unsigned int size = draw(f, 128);
+	__u64 data[16];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(data); i++)
+		data[i] = any_word(f);
+	call(f, _IOC(draw(f, 4), DRM_IOCTL_BASE,
+		     DRM_COMMAND_BASE + draw(f, 0x12), size),
+	     one_in(f, 8) ? (void *)(uintptr_t)any_word(f) : data);
+}
+
+static void fuzz_memory(struct fuzz *f)
+{
+	static const int advice[] = {
+		MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+		MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_WRITE,
+	};
+	const size_t at = draw(f, ARENA / PAGE) * PAGE;
+	size_t len = (1 + draw(f, one_in(f, 4) ? 1024 : 32)) * PAGE;
+	__u8 *p = f->arena + at;
+
+	if (len > ARENA - at)
+		len = ARENA - at;
+	switch (draw(f, 6)) {
+	case 0:
+		mprotect(p, len, draw(f, 4));
+		break;
+	case 1:
+		mmap(p, len, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_ANONYMOUS |
+		     (one_in(f, 4) ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+		break;
+	case 2:
+		munmap(p, len);
+		break;
+	case 3:
+		madvise(p, len, advice[draw(f, ARRAY_SIZE(advice))]);
+		break;
+	default:
+		mprotect(p, len, PROT_READ | PROT_WRITE);
+		madvise(p, len, MADV_POPULATE_WRITE);
+	}
+}
+
+static void fuzz_syncobj(struct fuzz *f)
+{
+	const unsigned int i = draw(f, ARRAY_SIZE(f->syncobj));
+	struct drm_syncobj_destroy destroy = { .handle = f->syncobj[i] };
+	struct drm_syncobj_create create = {};
+
+	call(f, DRM_IOCTL_SYNCOBJ_DESTROY, &destroy);
+	if (!call(f, DRM_IOCTL_SYNCOBJ_CREATE, &create))
+		f->syncobj[i] = create.handle;
+}
+
+/* A child uses what is not its own, and leaves. */
+static void fuzz_fork(struct fuzz *f)
+{
+	pid_t pid = fork();
+	unsigned int i;
+
+	if (!pid) {
+		alarm(10);
+		for (i = 0; i < 4; i++) {
+			fuzz_exec(f);
+			fuzz_prefetch(f);
+			fuzz_bind(f);
+		}
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+}
+
+static void fuzz_reopen(struct fuzz *f)
+{
+	unsigned int i;
+
+	vsvm_close(&f->dev);
+	if (vsvm_open(&f->dev, one_in(f, 4) ? 1 : 0) && vsvm_open(&f->dev, 0))
+		_exit(2);
+	memset(f->vm, 0, sizeof(f->vm));
+	memset(f->bo, 0, sizeof(f->bo));
+	memset(f->syncobj, 0, sizeof(f->syncobj));
+	for (i = 0; i < ARRAY_SIZE(f->vm); i++)
+		vsvm_vm_create(f->dev.fd, &f->vm[i]);
+	for (i = 0; i < ARRAY_SIZE(f->syncobj); i++)
+		fuzz_syncobj(f);
+}
+
+/* How often out of all these each is called. */
+static const struct {
+	unsigned int weight;
+	void (*func)(struct fuzz *f);
+} fuzz_table[] = {
+	{ 2, fuzz_query },	{ 2, fuzz_vm },		{ 30, fuzz_exec },
+	{ 15, fuzz_prefetch },	{ 5, fuzz_residency },	{ 8, fuzz_gem_create },
+	{ 8, fuzz_gem_mmap },	{ 15, fuzz_bind },	{ 10, fuzz_madvise },
+	{ 8, fuzz_exclusive },	{ 5, fuzz_raw },	{ 20, fuzz_memory },
+	{ 2, fuzz_syncobj },	{ 1, fuzz_fork },	{ 1, fuzz_reopen },
+};
+
+static void fuzz_one(struct fuzz *f)
+{
+	unsigned int i, at, sum = 0;
+
+	for (i = 0; i < ARRAY_SIZE(fuzz_table); i++)
+		sum += fuzz_table[i].weight;
+	at = draw(f, sum);
+	for (i = 0; at >= fuzz_table[i].weight; i++)
+		at -= fuzz_table[i].weight;
+	fuzz_table[i].func(f);
+}
+
+/*
+ * The GPU may be told to write anywhere in here, so that this may crash, which
+ * is nobody's fault but its own.
+ */
+static int fuzz_process(__u64 seed, __u64 end)
+{
+	struct fuzz f = { .seed = seed, .dev.fd = -1 };
+
+	f.arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (f.arena == MAP_FAILED)
+		return 3;
+	fuzz_reopen(&f);
+	while (vt_now_ms() < end)
+		fuzz_one(&f);
+	fprintf(stderr, "# %lu calls, of which %lu did what they were asked\n",
+		f.calls, f.accepted);
+	/* Nothing gets through: the generator is no good any more. */
+	return f.accepted < f.calls / 20 ? 4 : 0;
+}
+
+FIXTURE(fuzz) {
+	struct vt t;
+	__u64 used;
+	__u64 seed;
+	__u64 end;
+};
+
+FIXTURE_SETUP(fuzz)
+{
+	int err = vt_open(&self->t);
+
+	if (err == -ENODEV && vt_may_skip())
+		SKIP(return, "no vsvm device");
+	ASSERT_EQ(0, err);
+	self->used = vt_vram_used(&self->t);
+	self->seed = vt_seed();
+	self->end = vt_now_ms() + 1000ull * vt_seconds(DEFAULT_SECONDS);
+}
+
+FIXTURE_TEARDOWN(fuzz)
+{
+	vt_close(&self->t);
+}
+
+TEST_F_TIMEOUT(fuzz, ioctls, vt_seconds(DEFAULT_SECONDS) + vt_timeout(120))
+{
+	unsigned int i, crashes = 0, running = 0;
+	int status, failures = 0;
+	struct vt_buf b;
+	pid_t pid;
+
+	for (i = 0; running || vt_now_ms() < self->end; ) {
+		while (running < PROCESSES && vt_now_ms() < self->end) {
+			pid = fork();
+			if (!pid)
+				_exit(fuzz_process(self->seed + 1000003 * i,
+						   self->end));
+			ASSERT_LT(0, pid);
+			i++;
+			running++;
+		}
+		vt_sleep_ms(200);
+		vsvm_evict(&self->t.dev);
+		while (waitpid(-1, &status, WNOHANG) > 0) {
+			running--;
+			if (WIFSIGNALED(status)) {
+				fprintf(stderr, "# signal %d\n", WTERMSIG(status));
+				crashes++;
+			} else if (WEXITSTATUS(status)) {
+				fprintf(stderr, "# exit %d\n", WEXITSTATUS(status));
+				failures++;
+			}
+		}
+	}
+	fprintf(stderr, "# %u processes, %u of them crashed\n", i, crashes);
+	EXPECT_EQ(0, failures);
+	/* All theirs is gone, and the GPU is as good as ever. */
+	ASSERT_EQ(0, vt_vram_settles(&self->t, self->used));
+	ASSERT_EQ(0, vt_buf_map(&b, 4 * MIB, VT_THP));
+	ASSERT_EQ(0, vt_buf_add(&self->t, &b, 0, b.len, 1));
+	ASSERT_EQ(0, vt_buf_check_gpu(&self->t, &b));
+	ASSERT_EQ(0, vt_buf_check(&b));
+}
+
+TEST_HARNESS_MAIN
