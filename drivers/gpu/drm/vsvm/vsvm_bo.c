@@ -7,6 +7,8 @@
  * home: by CPU faults, because its process freed it, or because TTM wants its
  * place, which ends in vsvm_bo_evict(). Its contents are never moved by TTM:
  * once evicted, it is an empty shell that is about to be put.
+ *
+ * Whatever is in VRAM keeps the device awake.
  */
 #include <drm/drm_gem.h>
 #include <drm/ttm/ttm_placement.h>
@@ -15,6 +17,7 @@
 
 #include "vsvm_bo.h"
 #include "vsvm_drv.h"
+#include "vsvm_pm.h"
 
 /* Page tables go to the top of VRAM, as long as they fit into this part of it. */
 #define VSVM_TABLE_SHARE	16
@@ -77,6 +80,9 @@ static int vsvm_bo_enter_vram(struct vsvm_bo *bo, struct ttm_resource *res)
 	struct vsvm_push push;
 	int err;
 
+	err = vsvm_pm_get(vdev);
+	if (err)
+		return err;
 	vsvm_wait_init(&wait);
 	vsvm_push_begin(&push, ring, &wait.sub);
 	vsvm_push_mark(&push, vsvm_res_offset(res), res->size, true);
@@ -84,7 +90,9 @@ static int vsvm_bo_enter_vram(struct vsvm_bo *bo, struct ttm_resource *res)
 		vsvm_push_fill(&push, vsvm_res_offset(res), 0, 0, res->size);
 	vsvm_push_end(&push);
 	err = vsvm_wait_for(ring, &wait);
-	if (!err)
+	if (err)
+		vsvm_pm_put(vdev);
+	else
 		vsvm_bo_account(bo, res->size);
 	return err;
 }
@@ -101,6 +109,7 @@ static void vsvm_bo_leave_vram(struct vsvm_bo *bo, struct ttm_resource *res)
 	vsvm_push_begin(&push, &vdev->ring[VSVM_HW_PAGING], NULL);
 	vsvm_push_mark(&push, vsvm_res_offset(res), res->size, false);
 	vsvm_push_end(&push);
+	vsvm_pm_put(vdev);
 }
 
 /* TTM skips a BO that gives -EBUSY; any other error would end its search. */

@@ -24,6 +24,7 @@
 #include "vsvm_drv.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
+#include "vsvm_pm.h"
 #include "vsvm_prefetch.h"
 #include "vsvm_vm.h"
 
@@ -301,6 +302,9 @@ static int vsvm_probe_device(struct device *dev)
 	err = vsvm_vram_init(vdev);
 	if (err)
 		return dev_err_probe(dev, err, "no VRAM\n");
+	err = vsvm_pm_init(vdev);
+	if (err)
+		return err;
 	return drm_dev_register(&vdev->drm, 0);
 }
 
@@ -358,6 +362,7 @@ static struct platform_driver vsvm_platform_driver = {
 	.remove = vsvm_platform_remove,
 	.driver = {
 		.name = VSVM_NAME,
+		.pm = pm_ptr(&vsvm_pm_ops),
 		.probe_type = PROBE_FORCE_SYNCHRONOUS,
 	},
 };

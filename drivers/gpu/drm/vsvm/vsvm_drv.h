@@ -125,6 +125,7 @@ enum vsvm_stat {
  * @group_vm: whose compute queues they are
  * @group_ida: groups of compute queues in use
  * @groups: the same for the interrupt
+ * @asleep: runtime suspended; takes no commands
  * @vm_lock: protects @vms
  * @vms: address spaces that are not closed
  * @copied_until: time of the last copy's end, in ns, by direction; 1 is to VRAM
@@ -165,6 +166,8 @@ struct vsvm_device {
 	struct vsvm_vm *group_vm[VSVM_MAX_VMS];
 	struct ida group_ida;
 	DECLARE_BITMAP(groups, VSVM_MAX_VMS);
+
+	bool asleep;
 
 	/* The list. */
 	struct mutex vm_lock;

@@ -224,6 +224,7 @@ void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
 	bool bell = last;
 	unsigned int i;
 
+	WARN_ON_ONCE(num && READ_ONCE(ring->vdev->asleep));
 	spin_lock_irqsave(&ring->lock, flags);
 	while (!ring->dead && (ring->stopped || vsvm_ring_room(ring) < num)) {
 		spin_unlock_irqrestore(&ring->lock, flags);

@@ -15,6 +15,7 @@
 
 #include "vsvm_advice.h"
 #include "vsvm_bo.h"
+#include "vsvm_pm.h"
 #include "vsvm_prefetch.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
@@ -89,6 +90,10 @@ static int vsvm_vm_init_parts(struct vsvm_vm *vm)
 	err = vsvm_vm_init_memory(vm);
 	if (err)
 		return err;
+	err = vsvm_pm_get(vm->vdev);
+	if (err)
+		return err;
+	vm->awake = true;
 	err = vsvm_vm_init_queues(vm);
 	if (err)
 		return err;
@@ -116,6 +121,8 @@ static void vsvm_vm_fini_parts(struct vsvm_vm *vm)
 				  vm->staging, vm->staging_dma);
 	kfree(vm->scan_res);
 	kfree(vm->scan_pfn);
+	if (vm->awake)
+		vsvm_pm_put(vm->vdev);
 }
 
 static void vsvm_vm_free(struct kref *ref)

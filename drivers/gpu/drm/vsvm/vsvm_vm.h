@@ -126,6 +126,7 @@ struct vsvm_queue {
  * @link: in vsvm_device.vms
  * @submit_lock: order of jobs; covers @prefetches
  * @prefetches: those that nobody waits for and that have not ended
+ * @awake: it keeps the device awake
  * @svm: mirror of the process
  * @lock: see vsvm_drv.h
  * @advice: how memory will be used, with @lock; NULL if nobody said anything
@@ -166,6 +167,7 @@ struct vsvm_vm {
 	struct mutex submit_lock;
 	struct list_head prefetches;
 
+	bool awake;
 	struct drm_gpusvm svm;
 	/* Ranges and page tables. */
 	struct mutex lock;

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Runtime power management. The device sleeps when nobody has an address space
+ * and nothing is in VRAM, as that would be lost. So there is a reference for
+ * each of those, from before its first command to after its last.
+ *
+ * Who brings memory home needs none of its own: what is in VRAM has one until
+ * it has left. That is why evictions may run where a device must not be woken.
+ */
+#include <linux/platform_device.h>
+#include <linux/pm_runtime.h>
+
+#include "vsvm_drv.h"
+#include "vsvm_pm.h"
+
+/* Idle for so long before it goes to sleep; power/autosuspend_delay_ms. */
+#define VSVM_AUTOSUSPEND_MS	50
+
+static int vsvm_runtime_suspend(struct device *dev)
+{
+	struct vsvm_device *vdev = dev_get_drvdata(dev);
+	unsigned int i;
+
+	for (i = 0; i < VSVM_HW_NUM_ENGINES; i++) {
+		/* The last commands are such that nobody waits for. */
+		vsvm_ring_irq(&vdev->ring[i]);
+		if (!vsvm_ring_idle(&vdev->ring[i])) {
+			/* Try again after another while. */
+			pm_runtime_mark_last_busy(dev);
+			return -EBUSY;
+		}
+	}
+	WRITE_ONCE(vdev->asleep, true);
+	return 0;
+}
+
+/* Must not allocate: see above who calls, and what locks are held. */
+static int vsvm_runtime_resume(struct device *dev)
+{
+	struct vsvm_device *vdev = dev_get_drvdata(dev);
+
+	WRITE_ONCE(vdev->asleep, false);
+	return 0;
+}
+
+const struct dev_pm_ops vsvm_pm_ops = {
+	RUNTIME_PM_OPS(vsvm_runtime_suspend, vsvm_runtime_resume, NULL)
+};
+
+/**
+ * vsvm_pm_init - let the device sleep when it is idle
+ * @vdev: device that can take commands
+ *
+ * Only the driver's own platform devices: a device on a bus is woken by whoever
+ * enumerates it, and stays awake.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vsvm_pm_init(struct vsvm_device *vdev)
+{
+	struct device *dev = vdev->drm.dev;
+	int err;
+
+	if (!dev_is_platform(dev))
+		return 0;
+	pm_runtime_set_autosuspend_delay(dev, VSVM_AUTOSUSPEND_MS);
+	pm_runtime_use_autosuspend(dev);
+	err = pm_runtime_set_active(dev);
+	if (err)
+		return err;
+	/* After the probe the driver core looks whether the device is idle. */
+	pm_runtime_mark_last_busy(dev);
+	return devm_pm_runtime_enable(dev);
+}
+
+/**
+ * vsvm_pm_get - wake the device, and keep it awake
+ * @vdev: device, under drm_dev_enter(), or kept awake by somebody else
+ *
+ * Context: process; does not allocate.
+ *
+ * Return: 0, or -ENODEV if it cannot be woken.
+ */
+int vsvm_pm_get(struct vsvm_device *vdev)
+{
+	return pm_runtime_resume_and_get(vdev->drm.dev) ? -ENODEV : 0;
+}
+
+/**
+ * vsvm_pm_put - let the device sleep again, in a while
+ * @vdev: device; may be unbound
+ *
+ * Context: any.
+ */
+void vsvm_pm_put(struct vsvm_device *vdev)
+{
+	pm_runtime_put_autosuspend(vdev->drm.dev);
+}
