@@ -6,17 +6,18 @@
  * An SVM BO lives from vsvm_pagemap_populate() until its last page has gone
  * home: by CPU faults, because its process freed it, or because TTM wants its
  * place, which ends in vsvm_bo_evict(). Its contents are never moved by TTM:
- * once evicted, it is an empty shell that is about to be put.
+ * once evicted, it is an empty shell that is about to be put. A BO of user space
+ * keeps its content wherever it goes: see vsvm_gem.c.
  *
  * Whatever is in VRAM keeps the device awake.
  */
 #include <drm/drm_gem.h>
 #include <drm/ttm/ttm_placement.h>
-#include <drm/ttm/ttm_tt.h>
 #include <linux/slab.h>
 
 #include "vsvm_bo.h"
 #include "vsvm_drv.h"
+#include "vsvm_gem.h"
 #include "vsvm_pm.h"
 
 /* Page tables go to the top of VRAM, as long as they fit into this part of it. */
@@ -25,25 +26,6 @@
 static struct vsvm_device *vsvm_bo_device(struct ttm_buffer_object *ttm)
 {
 	return to_vsvm(ttm->base.dev);
-}
-
-static struct ttm_tt *vsvm_tt_create(struct ttm_buffer_object *ttm, u32 flags)
-{
-	struct ttm_tt *tt = kzalloc_obj(*tt);
-
-	if (!tt)
-		return NULL;
-	if (ttm_tt_init(tt, ttm, flags, ttm_cached, 0)) {
-		kfree(tt);
-		return NULL;
-	}
-	return tt;
-}
-
-static void vsvm_tt_destroy(struct ttm_device *bdev, struct ttm_tt *tt)
-{
-	ttm_tt_fini(tt);
-	kfree(tt);
 }
 
 static void vsvm_evict_flags(struct ttm_buffer_object *ttm,
@@ -57,22 +39,41 @@ static void vsvm_evict_flags(struct ttm_buffer_object *ttm,
 	};
 }
 
-static u64 vsvm_res_offset(struct ttm_resource *res)
+/**
+ * vsvm_res_offset - where in VRAM a piece of it is
+ * @res: resource of VRAM
+ *
+ * Return: offset in bytes.
+ */
+u64 vsvm_res_offset(struct ttm_resource *res)
 {
 	return (u64)res->start << PAGE_SHIFT;
 }
 
 static void vsvm_bo_account(struct vsvm_bo *bo, s64 bytes)
 {
+	struct vsvm_device *vdev = vsvm_bo_device(&bo->ttm);
+
+	if (bo->kind == VSVM_BO_GEM)
+		atomic64_add(bytes, &vdev->gem_bytes);
 	if (bo->kind != VSVM_BO_SVM)
 		return;
-	atomic64_add(bytes, &vsvm_bo_device(&bo->ttm)->svm_bytes);
+	atomic64_add(bytes, &vdev->svm_bytes);
 	if (bo->usage)
 		atomic64_add(bytes, &bo->usage->bytes);
 }
 
-/* The hardware must know before an engine touches it. Tables begin empty. */
-static int vsvm_bo_enter_vram(struct vsvm_bo *bo, struct ttm_resource *res)
+/**
+ * vsvm_bo_enter_vram - a BO gets a place in VRAM
+ * @bo: reserved BO
+ * @res: the place
+ *
+ * The hardware must know before an engine touches it. Tables begin empty; what
+ * is in other BOs is not defined yet.
+ *
+ * Return: 0, -EIO or -ENODEV.
+ */
+int vsvm_bo_enter_vram(struct vsvm_bo *bo, struct ttm_resource *res)
 {
 	struct vsvm_device *vdev = vsvm_bo_device(&bo->ttm);
 	struct vsvm_ring *ring = &vdev->ring[VSVM_HW_PAGING];
@@ -97,10 +98,14 @@ static int vsvm_bo_enter_vram(struct vsvm_bo *bo, struct ttm_resource *res)
 	return err;
 }
 
-/*
+/**
+ * vsvm_bo_leave_vram - a BO gives up its place in VRAM
+ * @bo: BO, reserved or unreachable
+ * @res: the place, which no engine touches any more
+ *
  * Nobody waits: who gets this place next marks it on the same ring, after this.
  */
-static void vsvm_bo_leave_vram(struct vsvm_bo *bo, struct ttm_resource *res)
+void vsvm_bo_leave_vram(struct vsvm_bo *bo, struct ttm_resource *res)
 {
 	struct vsvm_device *vdev = vsvm_bo_device(&bo->ttm);
 	struct vsvm_push push;
@@ -139,6 +144,8 @@ static int vsvm_bo_move(struct ttm_buffer_object *ttm, bool evict,
 	const bool was_vram = old && old->mem_type == TTM_PL_VRAM;
 	int err = 0;
 
+	if (bo->kind == VSVM_BO_GEM)
+		return vsvm_gem_move(to_vsvm_gem(&ttm->base), evict, ctx, new_mem);
 	if (new_mem->mem_type == TTM_PL_VRAM)
 		err = was_vram ? -EINVAL : vsvm_bo_enter_vram(bo, new_mem);
 	else if (was_vram)
@@ -153,8 +160,15 @@ static int vsvm_bo_move(struct ttm_buffer_object *ttm, bool evict,
 
 static void vsvm_delete_mem_notify(struct ttm_buffer_object *ttm)
 {
-	if (ttm->resource && ttm->resource->mem_type == TTM_PL_VRAM)
+	if (vsvm_bo_in_vram(to_vsvm_bo(ttm)))
 		vsvm_bo_leave_vram(to_vsvm_bo(ttm), ttm->resource);
+}
+
+/* What is swapped out may not be mapped; it is in system memory. */
+static void vsvm_swap_notify(struct ttm_buffer_object *ttm)
+{
+	if (to_vsvm_bo(ttm)->kind == VSVM_BO_GEM)
+		vsvm_gem_unmap(to_vsvm_gem(&ttm->base));
 }
 
 /* VRAM is private to the device. */
@@ -166,21 +180,29 @@ static int vsvm_io_mem_reserve(struct ttm_device *bdev,
 
 const struct ttm_device_funcs vsvm_ttm_funcs = {
 	.ttm_tt_create = vsvm_tt_create,
+	.ttm_tt_populate = vsvm_tt_populate,
+	.ttm_tt_unpopulate = vsvm_tt_unpopulate,
 	.ttm_tt_destroy = vsvm_tt_destroy,
 	.eviction_valuable = ttm_bo_eviction_valuable,
 	.evict_flags = vsvm_evict_flags,
 	.move = vsvm_bo_move,
 	.delete_mem_notify = vsvm_delete_mem_notify,
+	.swap_notify = vsvm_swap_notify,
 	.io_mem_reserve = vsvm_io_mem_reserve,
 };
 
-static void vsvm_gem_free(struct drm_gem_object *obj)
+/**
+ * vsvm_bo_free - the last reference is gone
+ * @obj: GEM object of a BO
+ */
+void vsvm_bo_free(struct drm_gem_object *obj)
 {
 	ttm_bo_fini(container_of(obj, struct ttm_buffer_object, base));
 }
 
-static const struct drm_gem_object_funcs vsvm_gem_funcs = {
-	.free = vsvm_gem_free,
+/* For those that user space has no name for. */
+static const struct drm_gem_object_funcs vsvm_bo_funcs = {
+	.free = vsvm_bo_free,
 };
 
 /**
@@ -203,7 +225,40 @@ static void vsvm_bo_destroy(struct ttm_buffer_object *ttm)
 }
 
 /**
- * vsvm_bo_create - allocate VRAM
+ * vsvm_bo_init - make a BO of a structure
+ * @vdev: device
+ * @bo: zeroed but for what is @kind's; freed by kfree(), on failure at once
+ * @type: TTM's; ttm_bo_type_device for one that user space may map
+ * @funcs: what the object can do
+ * @size: bytes
+ * @alignment: in VRAM, in bytes
+ * @placement: where it may be at first
+ *
+ * Evicts other BOs if it must.
+ *
+ * Context: process, without any dma_resv.
+ *
+ * Return: 0 with @bo reserved, or as vsvm_bo_create().
+ */
+int vsvm_bo_init(struct vsvm_device *vdev, struct vsvm_bo *bo,
+		 enum ttm_bo_type type, const struct drm_gem_object_funcs *funcs,
+		 u64 size, u64 alignment, struct ttm_placement *placement)
+{
+	struct ttm_operation_ctx ctx = {
+		.interruptible = !(current->flags & PF_KTHREAD),
+		.gfp_retry_mayfail = true,
+	};
+
+	bo->ttm.base.funcs = funcs;
+	drm_gem_private_object_init(&vdev->drm, &bo->ttm.base, size);
+	/* On failure this has called vsvm_bo_destroy(). */
+	return ttm_bo_init_reserved(&vdev->ttm, &bo->ttm, type, placement,
+				    alignment >> PAGE_SHIFT, &ctx, NULL, NULL,
+				    vsvm_bo_destroy);
+}
+
+/**
+ * vsvm_bo_create - allocate VRAM for the driver's own use
  * @vdev: device
  * @kind: what for
  * @size: bytes, a power of two; also the alignment
@@ -230,9 +285,6 @@ struct vsvm_bo *vsvm_bo_create(struct vsvm_device *vdev, enum vsvm_bo_kind kind,
 		.num_placement = kind == VSVM_BO_SVM ? 1 : ARRAY_SIZE(table),
 		.placement = kind == VSVM_BO_SVM ? &svm : table,
 	};
-	struct ttm_operation_ctx ctx = {
-		.interruptible = !(current->flags & PF_KTHREAD),
-	};
 	struct vsvm_bo *bo;
 	int err;
 
@@ -243,12 +295,8 @@ struct vsvm_bo *vsvm_bo_create(struct vsvm_device *vdev, enum vsvm_bo_kind kind,
 	}
 	bo->kind = kind;
 	bo->usage = usage;
-	bo->ttm.base.funcs = &vsvm_gem_funcs;
-	drm_gem_private_object_init(&vdev->drm, &bo->ttm.base, size);
-	/* On failure this has called vsvm_bo_destroy(). */
-	err = ttm_bo_init_reserved(&vdev->ttm, &bo->ttm, ttm_bo_type_kernel,
-				   &placement, size >> PAGE_SHIFT, &ctx, NULL,
-				   NULL, vsvm_bo_destroy);
+	err = vsvm_bo_init(vdev, bo, ttm_bo_type_kernel, &vsvm_bo_funcs, size,
+			   size, &placement);
 	return err ? ERR_PTR(err) : bo;
 }
 
@@ -272,6 +320,17 @@ void vsvm_bo_put(struct vsvm_bo *bo)
 u64 vsvm_bo_offset(struct vsvm_bo *bo)
 {
 	return vsvm_res_offset(bo->ttm.resource);
+}
+
+/**
+ * vsvm_bo_in_vram - is a BO in VRAM?
+ * @bo: reserved BO
+ *
+ * Return: true if so.
+ */
+bool vsvm_bo_in_vram(struct vsvm_bo *bo)
+{
+	return bo->ttm.resource && bo->ttm.resource->mem_type == TTM_PL_VRAM;
 }
 
 /**

@@ -100,6 +100,9 @@ static const struct drm_ioctl_desc vsvm_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(VSVM_PREFETCH, vsvm_prefetch_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(VSVM_RESIDENCY, vsvm_residency_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(VSVM_MADVISE, vsvm_madvise_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_GEM_CREATE, vsvm_gem_create_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_GEM_MMAP, vsvm_gem_mmap_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_VM_BIND, vsvm_vm_bind_ioctl, DRM_RENDER_ALLOW),
 };
 
 static const struct file_operations vsvm_fops = {
@@ -286,6 +289,9 @@ static int vsvm_probe_device(struct device *dev)
 	err = dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
 	if (err)
 		return dev_err_probe(dev, err, "no DMA of 64 bits\n");
+	/* What TTM has in one piece may be mapped in one piece. */
+	dma_set_max_seg_size(dev, UINT_MAX);
+	dma_set_seg_boundary(dev, ULONG_MAX);
 	vdev = devm_drm_dev_alloc(dev, &vsvm_driver, struct vsvm_device, drm);
 	if (IS_ERR(vdev))
 		return PTR_ERR(vdev);
@@ -322,12 +328,33 @@ int vsvm_probe(struct device *dev)
 	return err;
 }
 
+/* Return: true if nothing is left, or nothing more can be done about it. */
+static bool vsvm_remove_vram(struct vsvm_device *vdev)
+{
+	/* It alone gives up what a dead engine cannot read. */
+	if (vsvm_has_additions(vdev))
+		vsvm_additions_evict_all(vdev);
+	if (!vsvm_vram_evict_all(vdev, VSVM_REMOVE_TRIES) &&
+	    !atomic64_read(&vdev->svm_bytes))
+		return true;
+	if (atomic64_read(&vdev->svm_bytes)) {
+		drm_warn(&vdev->drm, "%lld bytes of VRAM still in use\n",
+			 atomic64_read(&vdev->svm_bytes));
+		return false;
+	}
+	drm_err(&vdev->drm, "%lld bytes of buffer objects were lost\n",
+		atomic64_read(&vdev->gem_bytes));
+	return true;
+}
+
 /**
  * vsvm_remove - unbind a device
  * @dev: device
  *
  * Returns when all memory of processes is home. There is no other way: struct
- * pages that are in use cannot go. Open files stay, and get -ENODEV.
+ * pages that are in use cannot go. Open files stay, and get -ENODEV; buffer
+ * objects go to system memory, for those who have them mapped. An object that
+ * cannot be read any more is lost, and who touches it gets a signal.
  */
 void vsvm_remove(struct device *dev)
 {
@@ -335,16 +362,9 @@ void vsvm_remove(struct device *dev)
 
 	drm_dev_unplug(&vdev->drm);
 	vsvm_vm_close_all(vdev);
-	for (;;) {
-		/* It alone gives up what a dead engine cannot read. */
-		if (vsvm_has_additions(vdev))
-			vsvm_additions_evict_all(vdev);
-		if (!vsvm_vram_evict_all(vdev, VSVM_REMOVE_TRIES) &&
-		    !atomic64_read(&vdev->svm_bytes))
-			break;
-		drm_warn(&vdev->drm, "%lld bytes of VRAM still in use\n",
-			 atomic64_read(&vdev->svm_bytes));
-	}
+	while (!vsvm_remove_vram(vdev))
+		;
+	WRITE_ONCE(vdev->gone, true);
 }
 
 static int vsvm_platform_probe(struct platform_device *pdev)

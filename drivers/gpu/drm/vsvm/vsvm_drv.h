@@ -7,8 +7,10 @@
  *	     vsvm_vm ------- vsvm_svm ------- vsvm_place    vsvm_sched
  *	     |	   |		|		    |		    |
  *	vsvm_pt  vsvm_fault	|	      vsvm_migrate	    |
- *	     |			|		    |		    |
- *	     |		   (drm_gpusvm)	  vsvm_bo, vsvm_vram	    |
+ *	     |	   |		|		    |		    |
+ *	     |	vsvm_bind  (drm_gpusvm)	  vsvm_bo, vsvm_vram	    |
+ *	     |	   |				    |		    |
+ *	     |	vsvm_gem ---------------------------+		    |
  *	     +----------------- vsvm_ring ----------+---------------+
  *				    | vsvm_transport.h
  *				 hardware
@@ -18,10 +20,11 @@
  *	vsvm_vm.close_lock	ends an address space, once
  *	vsvm_vm.submit_lock	order of arm and push; nothing below but the
  *				scheduler's own locks
- *	vsvm_vm.lock		SVM ranges, page tables, staging area
+ *	vsvm_vm.lock		SVM ranges, bindings, page tables, staging area
  *	mmap_lock
  *	vsvm_device.vm_lock	the list of address spaces; nothing below
- *	dma_resv		of a BO; TTM only tries those of others
+ *	dma_resv		of a BO, and which of its bindings are mapped; TTM
+ *				only tries those of others
  *	(fs_reclaim)		nothing below may allocate with reclaim
  *	drm_gpusvm.notifier_lock	read: map and look; write: invalidate
  *	vsvm_device.reset_lock
@@ -104,6 +107,7 @@ enum vsvm_stat {
  * @epoch: counts resets of the paging engine
  * @ttm: memory manager of VRAM
  * @svm_bytes: VRAM that backs SVM allocations now
+ * @gem_bytes: VRAM that backs objects of user space now
  * @pagemap: struct pages of VRAM
  * @peer: in the driver's list of devices that share an owner cookie
  * @peer_link: in the list of devices that can have links to each other
@@ -126,6 +130,7 @@ enum vsvm_stat {
  * @group_ida: groups of compute queues in use
  * @groups: the same for the interrupt
  * @asleep: runtime suspended; takes no commands
+ * @gone: unbound: what is in VRAM now is lost
  * @vm_lock: protects @vms
  * @vms: address spaces that are not closed
  * @copied_until: time of the last copy's end, in ns, by direction; 1 is to VRAM
@@ -144,6 +149,7 @@ struct vsvm_device {
 
 	struct ttm_device ttm;
 	atomic64_t svm_bytes;
+	atomic64_t gem_bytes;
 	struct dev_pagemap pagemap;
 	struct drm_pagemap_peer peer;
 	struct list_head peer_link;
@@ -168,6 +174,7 @@ struct vsvm_device {
 	DECLARE_BITMAP(groups, VSVM_MAX_VMS);
 
 	bool asleep;
+	bool gone;
 
 	/* The list. */
 	struct mutex vm_lock;
@@ -243,6 +250,14 @@ int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
 /* vsvm_walk.c */
 int vsvm_residency_ioctl(struct drm_device *drm, void *data,
 			 struct drm_file *file);
+
+/* vsvm_gem.c, vsvm_bind.c */
+int vsvm_gem_create_ioctl(struct drm_device *drm, void *data,
+			  struct drm_file *file);
+int vsvm_gem_mmap_ioctl(struct drm_device *drm, void *data,
+			struct drm_file *file);
+int vsvm_vm_bind_ioctl(struct drm_device *drm, void *data,
+		       struct drm_file *file);
 
 /* vsvm_debugfs.c */
 void vsvm_debugfs_init(struct drm_minor *minor);

@@ -13,6 +13,7 @@
 #include <drm/drm_print.h>
 #include <linux/sort.h>
 
+#include "vsvm_bind.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
@@ -115,7 +116,10 @@ static int vsvm_fault_serve(struct vsvm_queue *queue,
 	struct vsvm_vm *vm = queue->vm;
 	int err;
 
-	err = vsvm_svm_fault(queue, fault->address, fault->access);
+	if (fault->address >= DRM_VSVM_BIND_START)
+		err = vsvm_bind_fault(queue, fault->address, fault->access);
+	else
+		err = vsvm_svm_fault(queue, fault->address, fault->access);
 	if (!err)
 		return 0;
 	drm_dbg(&vm->vdev->drm, "vm %u: %s fault at %#llx failed: %d\n", vm->id,

@@ -212,7 +212,8 @@ static const struct drm_gpusvm_ops vsvm_gpusvm_ops = {
  */
 int vsvm_svm_init(struct vsvm_vm *vm)
 {
-	const unsigned long size = min(TASK_SIZE, 1ul << VSVM_VA_BITS);
+	/* A process may have more than that, with five levels of tables. */
+	const unsigned long size = min(TASK_SIZE, DRM_VSVM_BIND_START);
 	int err;
 
 	spin_lock_init(&vm->gc_lock);

@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 
 #include "vsvm_advice.h"
+#include "vsvm_bind.h"
 #include "vsvm_bo.h"
 #include "vsvm_pm.h"
 #include "vsvm_prefetch.h"
@@ -228,12 +229,18 @@ struct vsvm_vm *vsvm_vm_create(struct vsvm_device *vdev)
 	err = vsvm_svm_init(vm);
 	if (err)
 		goto err_parts;
-	err = vsvm_sched_init(vm);
+	err = vsvm_bind_init(vm);
 	if (err)
 		goto err_svm;
+	err = vsvm_sched_init(vm);
+	if (err)
+		goto err_bind;
 	vsvm_vm_publish(vm);
 	return vm;
 
+err_bind:
+	scoped_guard(mutex, &vm->lock)
+		vsvm_bind_fini(vm);
 err_svm:
 	scoped_guard(mutex, &vm->lock)
 		vsvm_svm_fini(vm);
@@ -270,6 +277,7 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 	scoped_guard(mutex, &vm->lock) {
 		/* Before memory is unmapped that the tables point to. */
 		vsvm_pt_disable(vm);
+		vsvm_bind_fini(vm);
 		vsvm_svm_unmap_all(vm);
 		vsvm_svm_fini(vm);
 	}

@@ -4,6 +4,7 @@
 #define _VSVM_VM_H_
 
 #include <drm/drm_gpusvm.h>
+#include <drm/drm_gpuvm.h>
 #include <drm/gpu_scheduler.h>
 #include <linux/completion.h>
 #include <linux/kref.h>
@@ -23,7 +24,7 @@ struct vsvm_usage;
  * @offset: in VRAM
  * @va: first address that it translates
  * @level: 0 for the one whose entries are pages
- * @users: child tables, and SVM ranges that have entries in it
+ * @users: child tables, and SVM ranges and bindings that have entries in it
  * @child: tables that its entries point to; for a level above 0
  *
  * Protected by vsvm_vm.lock; @offset and @va are constant.
@@ -127,6 +128,7 @@ struct vsvm_queue {
  * @submit_lock: order of jobs; covers @prefetches
  * @prefetches: those that nobody waits for and that have not ended
  * @awake: it keeps the device awake
+ * @gpuvm: buffer objects bound in it
  * @svm: mirror of the process
  * @lock: see vsvm_drv.h
  * @advice: how memory will be used, with @lock; NULL if nobody said anything
@@ -168,6 +170,7 @@ struct vsvm_vm {
 	struct list_head prefetches;
 
 	bool awake;
+	struct drm_gpuvm gpuvm;
 	struct drm_gpusvm svm;
 	/* Ranges and page tables. */
 	struct mutex lock;

@@ -181,7 +181,8 @@ static bool vsvm_vram_evict_pass(struct vsvm_device *vdev)
 	};
 	struct ttm_operation_ctx ctx = {};
 	struct ttm_lru_walk_arg arg = { .ctx = &ctx, .sleeping_lock = true };
-	s64 budget = atomic64_read(&vdev->svm_bytes);
+	s64 budget = atomic64_read(&vdev->svm_bytes) +
+		     atomic64_read(&vdev->gem_bytes);
 	struct ttm_bo_lru_cursor cursor;
 	struct ttm_buffer_object *ttm;
 	bool complete = true;
@@ -197,12 +198,14 @@ static bool vsvm_vram_evict_pass(struct vsvm_device *vdev)
 		budget -= ttm->base.size;
 		if (ttm_bo_validate(ttm, &placement, &ctx))
 			complete = false;
+		else if (to_vsvm_bo(ttm)->kind == VSVM_BO_GEM)
+			vsvm_stat_add(vdev, VSVM_STAT_EVICTIONS, 1);
 	}
 	return complete;
 }
 
 /**
- * vsvm_vram_evict_all - move all memory of processes out of VRAM
+ * vsvm_vram_evict_all - move memory of processes and objects out of VRAM
  * @vdev: device
  * @tries: passes to make; between them others get time to finish
  *
