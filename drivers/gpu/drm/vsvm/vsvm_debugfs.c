@@ -6,13 +6,16 @@
 #include <drm/drm_debugfs.h>
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
+#include <drm/drm_gem.h>
 #include <drm/drm_print.h>
 #include <drm/ttm/ttm_placement.h>
 #include <drm/ttm/ttm_resource.h>
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
 
+#include "vsvm_bind.h"
 #include "vsvm_bo.h"
+#include "vsvm_gem.h"
 #include "vsvm_inject.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_vm.h"
@@ -52,6 +55,7 @@ static int vsvm_stats_show(struct seq_file *m, void *data)
 		seq_printf(m, "%s: %llu\n", vsvm_stat_name[i],
 			   vsvm_stat_read(vdev, i));
 	seq_printf(m, "svm_bytes: %lld\n", atomic64_read(&vdev->svm_bytes));
+	seq_printf(m, "gem_bytes: %lld\n", atomic64_read(&vdev->gem_bytes));
 	return 0;
 }
 
@@ -106,6 +110,7 @@ static int vsvm_page_tables_show(struct seq_file *m, void *data)
 			if (!vm->closed) {
 				vsvm_table_show(m, vm->root);
 				vsvm_ranges_show(m, vm);
+				vsvm_bind_show(m, vm);
 			}
 		}
 		vsvm_vm_put(vm);
@@ -177,25 +182,72 @@ void vsvm_debugfs_init(struct drm_minor *minor)
 					    root, "vram_mm");
 }
 
+/* What a client has of VRAM and of system memory. */
+struct vsvm_fdinfo {
+	struct drm_memory_stats vram;
+	struct drm_memory_stats system;
+};
+
+/* An object counts where it belongs, and is resident where it is. */
+static void vsvm_fdinfo_add(struct vsvm_fdinfo *info, struct drm_gem_object *obj)
+{
+	struct vsvm_gem *gem = to_vsvm_gem(obj);
+	struct drm_memory_stats *home = gem->system ? &info->system : &info->vram;
+
+	if (drm_gem_object_is_shared_for_memory_stats(obj))
+		home->shared += obj->size;
+	else
+		home->private += obj->size;
+	switch (READ_ONCE(gem->where)) {
+	case VSVM_GEM_RAM:
+		info->system.resident += obj->size;
+		break;
+	case VSVM_GEM_VRAM:
+		info->vram.resident += obj->size;
+		break;
+	case VSVM_GEM_NOWHERE:
+		break;
+	}
+}
+
+static void vsvm_fdinfo_objects(struct vsvm_fdinfo *info, struct drm_file *file)
+{
+	struct drm_gem_object *obj;
+	int id;
+
+	/* Without anything but a look at each: its lock is a spinlock. */
+	guard(spinlock)(&file->table_lock);
+	idr_for_each_entry(&file->object_idr, obj, id)
+		vsvm_fdinfo_add(info, obj);
+}
+
 /**
  * vsvm_show_fdinfo - usage by one client
  * @p: where to
  * @file: the client
+ *
+ * Copies are not in there: what moves memory does so for all who want VRAM.
  */
 void vsvm_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct vsvm_file *vfile = file->driver_priv;
+	struct vsvm_fdinfo info = {};
 	unsigned long id;
 	struct vsvm_vm *vm;
-	u64 ns = 0, bytes = 0;
+	u64 ns, bytes = 0;
 
 	xa_lock(&vfile->vms);
+	ns = vfile->busy_ns;
 	xa_for_each(&vfile->vms, id, vm) {
 		ns += atomic64_read(&vm->busy_ns);
 		bytes += atomic64_read(&vm->usage->bytes);
 	}
 	xa_unlock(&vfile->vms);
+	info.vram.private = bytes;
+	info.vram.resident = bytes;
+	vsvm_fdinfo_objects(&info, file);
 	drm_printf(p, "drm-engine-compute:\t%llu ns\n", ns);
-	drm_fdinfo_print_size(p, "drm", "total", "vram", bytes);
-	drm_fdinfo_print_size(p, "drm", "resident", "vram", bytes);
+	drm_printf(p, "drm-engine-capacity-compute:\t%u\n", VSVM_HW_NUM_QUEUES);
+	drm_print_memory_stats(p, &info.vram, DRM_GEM_OBJECT_RESIDENT, "vram");
+	drm_print_memory_stats(p, &info.system, DRM_GEM_OBJECT_RESIDENT, "system");
 }

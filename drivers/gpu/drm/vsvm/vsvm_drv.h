@@ -184,9 +184,15 @@ struct vsvm_device {
 	atomic64_t stats[VSVM_NUM_STATS];
 };
 
-/* An open file. */
+/**
+ * struct vsvm_file - an open file
+ * @vms: its address spaces, by number
+ * @busy_ns: time that jobs of others, which are not in there any more, spent on
+ *	the hardware; with the lock of @vms
+ */
 struct vsvm_file {
 	struct xarray vms;
+	u64 busy_ns;
 };
 
 static inline struct vsvm_device *to_vsvm(struct drm_device *drm)

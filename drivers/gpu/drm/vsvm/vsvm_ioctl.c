@@ -108,6 +108,30 @@ int vsvm_vm_create_ioctl(struct drm_device *drm, void *data,
 	return 0;
 }
 
+/* Takes it out of the file's list. Return: false if somebody else did. */
+static bool vsvm_vm_forget(struct vsvm_file *vfile, struct vsvm_vm *vm, u64 *ns)
+{
+	bool found;
+
+	xa_lock(&vfile->vms);
+	found = __xa_cmpxchg(&vfile->vms, vm->id, vm, NULL, 0) == vm;
+	if (found) {
+		*ns = atomic64_read(&vm->busy_ns);
+		vfile->busy_ns += *ns;
+	}
+	xa_unlock(&vfile->vms);
+	return found;
+}
+
+/* The statistics of the file must not go back. Consumes its reference. */
+static void vsvm_vm_destroy(struct vsvm_file *vfile, struct vsvm_vm *vm, u64 ns)
+{
+	vsvm_vm_release(vm, true);
+	xa_lock(&vfile->vms);
+	vfile->busy_ns += atomic64_read(&vm->busy_ns) - ns;
+	xa_unlock(&vfile->vms);
+}
+
 /**
  * vsvm_vm_destroy_ioctl - DRM_IOCTL_VSVM_VM_DESTROY
  * @drm: device
@@ -122,6 +146,7 @@ int vsvm_vm_destroy_ioctl(struct drm_device *drm, void *data,
 	struct vsvm_file *vfile = file->driver_priv;
 	struct drm_vsvm_vm_destroy *args = data;
 	struct vsvm_vm *vm;
+	u64 ns;
 	int err = -ENOENT;
 
 	if (args->pad)
@@ -129,8 +154,8 @@ int vsvm_vm_destroy_ioctl(struct drm_device *drm, void *data,
 	vm = vsvm_vm_lookup(file, args->vm_id);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	if (xa_cmpxchg(&vfile->vms, args->vm_id, vm, NULL, 0) == vm) {
-		vsvm_vm_release(vm, true);
+	if (vsvm_vm_forget(vfile, vm, &ns)) {
+		vsvm_vm_destroy(vfile, vm, ns);
 		err = 0;
 	}
 	vsvm_vm_put(vm);
