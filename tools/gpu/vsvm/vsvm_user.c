@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -179,6 +180,83 @@ int vsvm_run(int fd, __u32 vm, const struct drm_vsvm_kernel *kernels,
 	if (result)
 		*result = exec;
 	return err;
+}
+
+int vsvm_gem_create(int fd, __u64 size, __u32 flags, __u32 *handle)
+{
+	struct drm_vsvm_gem_create create = { .size = size, .flags = flags };
+	int err;
+
+	err = vsvm_ioctl(fd, DRM_IOCTL_VSVM_GEM_CREATE, &create);
+	if (!err)
+		*handle = create.handle;
+	return err;
+}
+
+int vsvm_gem_close(int fd, __u32 handle)
+{
+	struct drm_gem_close args = { .handle = handle };
+
+	return vsvm_ioctl(fd, DRM_IOCTL_GEM_CLOSE, &args);
+}
+
+int vsvm_gem_mmap(int fd, __u32 handle, size_t size, void **p)
+{
+	struct drm_vsvm_gem_mmap args = { .handle = handle };
+	int err;
+
+	err = vsvm_ioctl(fd, DRM_IOCTL_VSVM_GEM_MMAP, &args);
+	if (err)
+		return err;
+	*p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		  args.offset);
+	return *p == MAP_FAILED ? -errno : 0;
+}
+
+int vsvm_gem_share(int fd, __u32 handle, int to_fd, __u32 *to_handle)
+{
+	struct drm_prime_handle prime = {
+		.handle = handle,
+		.flags = DRM_CLOEXEC | DRM_RDWR,
+	};
+	int err;
+
+	err = vsvm_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime);
+	if (err)
+		return err;
+	err = vsvm_ioctl(to_fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
+	close(prime.fd);
+	if (!err)
+		*to_handle = prime.handle;
+	return err;
+}
+
+int vsvm_gem_bind(int fd, __u32 vm, __u32 handle, __u64 offset, __u64 start,
+		  __u64 length, __u32 flags)
+{
+	struct drm_vsvm_vm_bind bind = {
+		.vm_id = vm,
+		.op = DRM_VSVM_BIND_MAP,
+		.handle = handle,
+		.flags = flags,
+		.offset = offset,
+		.start = start,
+		.length = length,
+	};
+
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_VM_BIND, &bind);
+}
+
+int vsvm_gem_unbind(int fd, __u32 vm, __u64 start, __u64 length)
+{
+	struct drm_vsvm_vm_bind bind = {
+		.vm_id = vm,
+		.op = DRM_VSVM_BIND_UNMAP,
+		.start = start,
+		.length = length,
+	};
+
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_VM_BIND, &bind);
 }
 
 size_t vsvm_page_size(void)
@@ -358,6 +436,37 @@ int vsvm_where(int fd, __u32 vm, const void *addr, size_t len,
 	if (!err)
 		vsvm_where_count(where, map, pages);
 	free(map);
+	return err;
+}
+
+/* "KEY:	NUMBER [KiB|MiB|ns]" */
+static int fdinfo_number(const char *line, const char *key, __u64 *value)
+{
+	size_t len = strlen(key);
+	unsigned long long number;
+	char unit[8] = "";
+
+	if (strncmp(line, key, len) || line[len] != ':' ||
+	    sscanf(line + len + 1, "%llu %7s", &number, unit) < 1)
+		return -ENOENT;
+	*value = number << (!strcmp(unit, "KiB") ? 10 :
+			    !strcmp(unit, "MiB") ? 20 : 0);
+	return 0;
+}
+
+int vsvm_fdinfo(int fd, const char *key, __u64 *value)
+{
+	char line[256], path[64];
+	int err = -ENOENT;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	if (!file)
+		return -errno;
+	while (err && fgets(line, sizeof(line), file))
+		err = fdinfo_number(line, key, value);
+	fclose(file);
 	return err;
 }
 

@@ -73,6 +73,19 @@ int vsvm_exec(int fd, struct drm_vsvm_exec *exec);
 int vsvm_run(int fd, __u32 vm, const struct drm_vsvm_kernel *kernels,
 	     unsigned int count, struct drm_vsvm_exec *result);
 
+/* Buffer objects. @flags: DRM_VSVM_GEM_* */
+int vsvm_gem_create(int fd, __u64 size, __u32 flags, __u32 *handle);
+int vsvm_gem_close(int fd, __u32 handle);
+/* The whole object, shared, for reading and writing. */
+int vsvm_gem_mmap(int fd, __u32 handle, size_t size, void **p);
+/* Another open file of the GPU gets a handle of its own. */
+int vsvm_gem_share(int fd, __u32 handle, int to_fd, __u32 *to_handle);
+
+/* A part of an object at addresses of the GPU. @flags: DRM_VSVM_BIND_* */
+int vsvm_gem_bind(int fd, __u32 vm, __u32 handle, __u64 offset, __u64 start,
+		  __u64 length, __u32 flags);
+int vsvm_gem_unbind(int fd, __u32 vm, __u64 start, __u64 length);
+
 size_t vsvm_page_size(void);
 /* Pages that [addr, addr + len) touches. */
 size_t vsvm_pages(const void *addr, size_t len);
@@ -113,6 +126,9 @@ int vsvm_unbind(const struct vsvm_dev *dev);
 int vsvm_bind(const struct vsvm_dev *dev);
 /* Through debugfs, which gets mounted if it is not; for root. */
 int vsvm_evict(const struct vsvm_dev *dev);
+
+/* A number of /proc/self/fdinfo: "drm-total-vram", in bytes or ns. */
+int vsvm_fdinfo(int fd, const char *key, __u64 *value);
 
 /* Write @text to an existing file in one call. */
 int vsvm_write_file(const char *path, const char *text);

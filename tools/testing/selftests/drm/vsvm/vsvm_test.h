@@ -113,6 +113,33 @@ int vt_buf_check_range(const struct vt_buf *b, size_t offset, size_t len);
 /* Compare histogram and sum as the GPU reads them. */
 int vt_buf_check_gpu(struct vt *t, const struct vt_buf *b);
 
+/**
+ * struct vt_obj - a buffer object, and what must be in it
+ * @handle: its number
+ * @p: where the CPU has it mapped
+ * @at: where the GPU has it bound
+ * @model: the CPU's own copy
+ * @len: of all, a multiple of the page size
+ */
+struct vt_obj {
+	__u32 handle;
+	__u8 *p;
+	__u8 *at;
+	__u8 *model;
+	size_t len;
+};
+
+/* @flags: DRM_VSVM_GEM_*; @at: DRM_VSVM_BIND_START or beyond */
+int vt_obj_create(struct vt *t, struct vt_obj *o, size_t len, __u32 flags,
+		  void *at);
+void vt_obj_destroy(struct vt *t, struct vt_obj *o);
+/* As for a struct vt_buf. */
+void vt_obj_write(struct vt_obj *o, size_t offset, size_t len, __u64 seed);
+int vt_obj_add(struct vt *t, struct vt_obj *o, size_t offset, size_t len,
+	       __u8 value);
+int vt_obj_check(const struct vt_obj *o);
+int vt_obj_check_gpu(struct vt *t, const struct vt_obj *o);
+
 /* Anonymous memory of its own at an address of its own, NULL on failure. */
 void *vt_map_aligned(size_t len, int prot, int flags);
 
