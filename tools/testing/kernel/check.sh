@@ -4,7 +4,8 @@
 # usage: check.sh [TAP_FILE]
 #
 # All that can be said about the files without running them: the kernel's style,
-# compiler warnings (W=1), sparse, kernel-doc, shellcheck, licenses, and that no
+# compiler warnings (W=1), sparse, kernel-doc, the layout of the user-space
+# interface, shellcheck, licenses, and that no
 # path or host name of a machine is in them. Each check must find nothing.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -14,6 +15,7 @@
 . "$KDIR/apply.sh"
 . "$KDIR/objects.sh"
 . "$KDIR/sparse.sh"
+. "$KDIR/uapi.sh"
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES KSRC
 
 c_files()
@@ -149,7 +151,7 @@ main()
 	local kind
 	TAP=${1:-$BUILD/check.tap} COUNT=0 BAD=0
 	mkdir -p "$(dirname "$TAP")"
-	printf 'TAP version 13\n1..7\n' >"$TAP"
+	printf 'TAP version 13\n1..8\n' >"$TAP"
 	need_packages "$PACKAGES_BUILD" "$PACKAGES_CHECK"
 	for kind in $KINDS; do
 		"$KDIR/build.sh" modules "$kind" || die "the $kind kernel or its modules do not build"
@@ -164,6 +166,7 @@ main()
 		one "compiler (W=1) and sparse, $kind kernel" check_compiler "$kind"
 	done
 	one kernel-doc check_kernel_doc
+	one "layout of the user-space interface" check_uapi
 	one shellcheck check_shellcheck
 	one licenses check_licenses
 	one "paths and host names" check_machine

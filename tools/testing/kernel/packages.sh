@@ -28,6 +28,7 @@ PACKAGES_COVERAGE="gcov gcc
 gcov-tool gcc
 lcov lcov"
 PACKAGES_CHECK="shellcheck shellcheck
+pahole dwarves
 git git
 pkg-config pkg-config
 dpkg-source dpkg-dev"
