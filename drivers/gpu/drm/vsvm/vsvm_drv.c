@@ -21,6 +21,7 @@
 #include <linux/slab.h>
 
 #include "vsvm_advice.h"
+#include "vsvm_dma.h"
 #include "vsvm_drv.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
@@ -292,6 +293,10 @@ static int vsvm_probe_device(struct device *dev)
 	/* What TTM has in one piece may be mapped in one piece. */
 	dma_set_max_seg_size(dev, UINT_MAX);
 	dma_set_seg_boundary(dev, ULONG_MAX);
+	/* Before all that maps memory, so that it ends after it. */
+	err = vsvm_dma_track(dev);
+	if (err)
+		return err;
 	vdev = devm_drm_dev_alloc(dev, &vsvm_driver, struct vsvm_device, drm);
 	if (IS_ERR(vdev))
 		return PTR_ERR(vdev);

@@ -33,6 +33,7 @@
 #include <kunit/visibility.h>
 
 #include "hw/vsvm_hw.h"
+#include "vsvm_dma.h"
 #include "vsvm_transport.h"
 
 /* One for each engine that is not a compute queue, and one for those. */
@@ -46,6 +47,7 @@ struct vsvm_local_engine {
 struct vsvm_local {
 	struct vsvm_transport base;
 	struct iommu_domain *domain;
+	struct vsvm_dma *dma;
 	struct vsvm_hw *hw;
 	void *vram;
 	/* Both are protected by vsvm_link_sem. */
@@ -79,6 +81,12 @@ static bool vsvm_local_is_ram(unsigned long pfn)
 	return page && (!PageReserved(page) || page_is_ram(pfn));
 }
 
+static bool vsvm_local_reaches(struct vsvm_local *local, phys_addr_t phys)
+{
+	return vsvm_local_is_ram(PHYS_PFN(phys)) &&
+	       (!local->dma || vsvm_dma_is_mapped(local->dma, phys));
+}
+
 /*
  * The direct map is as contiguous as physical memory, so it is enough to look
  * at each page on the way. With an IOMMU, neighbours need not be neighbours.
@@ -93,7 +101,7 @@ static void *vsvm_local_dma(void *priv, u64 addr, u64 *len)
 		const phys_addr_t phys = vsvm_local_phys(local, addr + good);
 
 		if ((!phys && local->domain) || phys != first + good ||
-		    !vsvm_local_is_ram(PHYS_PFN(phys)))
+		    !vsvm_local_reaches(local, phys))
 			break;
 		good += PAGE_SIZE - offset_in_page(addr + good);
 	}
@@ -363,6 +371,7 @@ vsvm_local_create(struct device *dev, const struct vsvm_transport_config *config
 	local->base.vram_size = config->vram_size;
 	local->base.irq = irq;
 	local->base.data = data;
+	local->dma = vsvm_dma_of(dev);
 	local->domain = iommu_get_domain_for_dev(dev);
 	local->link = VSVM_NO_LINK;
 	err = vsvm_local_init(local, config);

@@ -260,7 +260,7 @@ static struct kunit_case link_cases[] = {
 	KUNIT_CASE(link_down),
 	KUNIT_CASE(link_numbers),
 	KUNIT_CASE(link_bounds),
-	KUNIT_CASE(link_peer_goes),
+	KUNIT_CASE_SLOW(link_peer_goes),
 	KUNIT_CASE(link_kernel),
 	KUNIT_CASE(link_end_busy),
 	{ }
