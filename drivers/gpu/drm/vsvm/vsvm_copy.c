@@ -107,8 +107,10 @@ static void vsvm_copy_flush(struct vsvm_copy *copy)
 	if (run->fill) {
 		did->cleared += run->len;
 	} else {
-		*(run->aperture == VSVM_HW_PEER ? &did->link_bytes :
-						  &did->bytes) += run->len;
+		if (run->aperture == VSVM_HW_PEER)
+			did->link_bytes += run->len;
+		else
+			did->bytes += run->len;
 		did->sizes[vsvm_copy_size(run->len)]++;
 	}
 	run->len = 0;
@@ -147,7 +149,7 @@ static unsigned long vsvm_copy_hole(struct vsvm_copy *copy, struct page *page)
 
 /* Return: the number of entries that it covers. */
 static unsigned int vsvm_copy_entry(struct vsvm_copy *copy, struct page *page,
-			   const struct drm_pagemap_addr *addr)
+				    const struct drm_pagemap_addr *addr)
 {
 	struct vsvm_device *vdev = copy->did->vdev;
 	struct vsvm_run run = { .len = PAGE_SIZE << addr->order };

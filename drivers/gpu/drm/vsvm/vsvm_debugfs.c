@@ -18,6 +18,7 @@
 #include "vsvm_gem.h"
 #include "vsvm_inject.h"
 #include "vsvm_pagemap.h"
+#include "vsvm_peer.h"
 #include "vsvm_vm.h"
 
 #define VSVM_EVICT_TRIES	100
@@ -174,6 +175,7 @@ void vsvm_debugfs_init(struct drm_minor *minor)
 			     NULL);
 	debugfs_create_file("evict", 0200, root, vdev, &vsvm_evict_fops);
 	debugfs_create_file("reset", 0200, root, vdev, &vsvm_reset_fops);
+	vsvm_peer_debugfs(vdev, root);
 	vsvm_inject_debugfs(vdev, root);
 	if (vsvm_has_additions(vdev))
 		vsvm_additions_debugfs(vdev, root);

@@ -11,6 +11,8 @@
  * an idle peer can go at any time.
  */
 #include <drm/drm_drv.h>
+#include <linux/debugfs.h>
+#include <linux/kstrtox.h>
 #include <linux/platform_device.h>
 #include <linux/rculist.h>
 
@@ -33,6 +35,11 @@ static void vsvm_peer_leave(void *data)
 	cancel_work_sync(&vdev->link_work);
 }
 
+static bool vsvm_peer_has_link(const struct vsvm_device *vdev)
+{
+	return vdev->id < VSVM_MAX_PEERS && dev_is_platform(vdev->drm.dev);
+}
+
 /**
  * vsvm_peer_join - let other devices find this one
  * @vdev: device with VRAM
@@ -41,8 +48,7 @@ static void vsvm_peer_leave(void *data)
  */
 int vsvm_peer_join(struct vsvm_device *vdev)
 {
-	WRITE_ONCE(vdev->link_up, vdev->id < VSVM_MAX_PEERS &&
-				  dev_is_platform(vdev->drm.dev));
+	WRITE_ONCE(vdev->link_up, vsvm_peer_has_link(vdev));
 	scoped_guard(mutex, &vsvm_peers_lock)
 		list_add_tail_rcu(&vdev->peer_link, &vsvm_peers);
 	return devm_add_action_or_reset(vdev->drm.dev, vsvm_peer_leave, vdev);
@@ -136,22 +142,44 @@ void vsvm_peer_copied(const struct drm_pagemap_addr *addr, u64 bytes)
 	}
 }
 
-/**
- * vsvm_peer_set_link - plug the link in or pull it out
- * @vdev: device that has one
- * @up: which
- *
- * The GPU finds out when it uses what is mapped over it.
- *
- * Context: process.
- */
-void vsvm_peer_set_link(struct vsvm_device *vdev, bool up)
+/* The GPU finds out when it uses what is mapped over it. */
+static void vsvm_peer_set_link(struct vsvm_device *vdev, bool up)
 {
 	if (!up)
 		WRITE_ONCE(vdev->link_up, false);
 	vdev->hw->ops->set_link(vdev->hw, up);
 	if (up)
 		WRITE_ONCE(vdev->link_up, true);
+}
+
+static ssize_t vsvm_peer_link_write(struct file *file, const char __user *user,
+				    size_t size, loff_t *pos)
+{
+	struct vsvm_device *vdev = file->private_data;
+	bool up;
+	int err;
+
+	err = kstrtobool_from_user(user, size, &up);
+	if (err)
+		return err;
+	if (!vsvm_peer_has_link(vdev))
+		return -ENXIO;
+	vsvm_peer_set_link(vdev, up);
+	return size;
+}
+
+static const struct debugfs_short_fops vsvm_peer_link_fops = {
+	.write = vsvm_peer_link_write,
+};
+
+/**
+ * vsvm_peer_debugfs - make the file that pulls the link out
+ * @vdev: device
+ * @root: its directory
+ */
+void vsvm_peer_debugfs(struct vsvm_device *vdev, struct dentry *root)
+{
+	debugfs_create_file("link", 0200, root, vdev, &vsvm_peer_link_fops);
 }
 
 /**

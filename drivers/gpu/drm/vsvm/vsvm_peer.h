@@ -7,6 +7,8 @@
 
 #include "vsvm_drv.h"
 
+struct dentry;
+
 /*
  * Interconnect of an address that is VRAM of device @id. The address is an
  * offset into it, and a bit that keeps it from being 0, which means a hole.
@@ -50,7 +52,7 @@ bool vsvm_peer_reaches(const struct device *dev,
 bool vsvm_peer_all_linked(const struct vsvm_device *vdev);
 unsigned int vsvm_peer_count(const struct vsvm_device *vdev);
 void vsvm_peer_copied(const struct drm_pagemap_addr *addr, u64 bytes);
-void vsvm_peer_set_link(struct vsvm_device *vdev, bool up);
+void vsvm_peer_debugfs(struct vsvm_device *vdev, struct dentry *root);
 void vsvm_peer_lost_work(struct work_struct *work);
 int vsvm_location_check(struct vsvm_device *vdev, u32 location);
 int vsvm_target_get(struct vsvm_target *target, struct vsvm_device *vdev,
