@@ -228,8 +228,11 @@ struct drm_vsvm_sync {
  * that cannot be where it has to be ends with -EACCES.
  *
  * Errors: -EINVAL, -ENOENT (VM or syncobj), -EPERM, -EFAULT, -EACCES, -ENOMEM,
- * -ENOSPC (no VRAM for what must be there), -ENODEV, -ETIME (the job hung and was cancelled), -ECANCELED (device unbound or VM
- * destroyed), -EIO (engine error), -EINTR or -ERESTARTSYS while waiting: the job goes on.
+ * -ENOSPC (no VRAM for what must be there), -ENODEV, -ETIME (the job hung and
+ * was cancelled), -ECANCELED (device unbound or VM destroyed), -EIO (engine
+ * error), -EREMOTEIO (the link to another device went down; its memory is safe,
+ * and the next job finds another way to it), -EINTR or -ERESTARTSYS while
+ * waiting: the job goes on.
  */
 struct drm_vsvm_exec {
 	__u32 vm_id;
@@ -267,10 +270,14 @@ struct drm_vsvm_exec {
  * @skipped. Pages that cannot move stay and are counted as skipped: that is not
  * an error. An error that shows only later is that of the syncobj's fence.
  *
+ * Memory of a device that has no link to the one at @location goes by way of
+ * system memory.
+ *
  * Errors: -EINVAL (range unaligned, empty, wrapping or beyond the address
  * space), -ENOENT (VM, syncobj), -EPERM, -ENXIO (no link to that device, or no
  * such device), -EFAULT (part of the range is not mapped; nothing has moved),
- * -ENODEV, -ENOMEM, -EINTR.
+ * -ENODEV, -ENOMEM, -EINTR, -ECANCELED (the address space was closed, or the
+ * device unbound, meanwhile; also of the fence).
  */
 struct drm_vsvm_prefetch {
 	__u32 vm_id;
@@ -283,8 +290,12 @@ struct drm_vsvm_prefetch {
 	__u64 skipped;
 };
 
-/* Where a page is: the value of a byte of DRM_IOCTL_VSVM_RESIDENCY. */
-#define DRM_VSVM_RES_NONE	0x00	/* no page, or swapped out */
+/*
+ * Where a page is: the value of a byte of DRM_IOCTL_VSVM_RESIDENCY. NONE is no
+ * page, swapped out, taken from the CPU for another address space, or in VRAM
+ * of a device that never has a link to this one.
+ */
+#define DRM_VSVM_RES_NONE	0x00
 #define DRM_VSVM_RES_SYSTEM	0x01
 #define DRM_VSVM_RES_DEVICE	0x02	/* VRAM of this device */
 #define DRM_VSVM_RES_PEER	0x03	/* VRAM of another device */
@@ -419,7 +430,8 @@ struct drm_vsvm_vm_bind {
  * @pad: must be 0
  *
  * Holds for the addresses, whatever is mapped there, until it is changed. Moves
- * nothing by itself.
+ * nothing by itself: the next touch by the GPU does. A location that there is no
+ * link to any more counts as one in system memory that memory stays in.
  *
  * Errors: -EINVAL, -ENOENT (VM), -EPERM, -ENXIO (no link to that device, or no
  * such device), -ENODEV, -ENOMEM, -EINTR.
@@ -447,7 +459,8 @@ struct drm_vsvm_madvise {
  * error.
  *
  * Errors: -EINVAL, -ENOENT (VM), -EPERM, -EFAULT (part of the range is not
- * mapped), -ENODEV, -ENOMEM, -EINTR.
+ * mapped), -ENODEV, -ENOMEM, -ENOSPC (no VRAM for a page table), -EIO, -EINTR,
+ * -ECANCELED (the address space was closed meanwhile).
  */
 struct drm_vsvm_exclusive {
 	__u32 vm_id;

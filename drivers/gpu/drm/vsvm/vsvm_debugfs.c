@@ -77,6 +77,7 @@ static void vsvm_ranges_show(struct seq_file *m, struct vsvm_vm *vm)
 				   range->writable ? " writable" : "",
 				   range->ptes.pt && range->ptes.pt->level ?
 				   " large" : "",
+				   range->exclusive ? " exclusive" :
 				   range->pages.flags.has_devmem_pages ?
 				   " vram" : "");
 		}

@@ -23,6 +23,7 @@
 #include "vsvm_advice.h"
 #include "vsvm_dma.h"
 #include "vsvm_drv.h"
+#include "vsvm_exclusive.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
 #include "vsvm_pm.h"
@@ -104,6 +105,7 @@ static const struct drm_ioctl_desc vsvm_ioctls[] = {
 	DRM_IOCTL_DEF_DRV(VSVM_GEM_CREATE, vsvm_gem_create_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(VSVM_GEM_MMAP, vsvm_gem_mmap_ioctl, DRM_RENDER_ALLOW),
 	DRM_IOCTL_DEF_DRV(VSVM_VM_BIND, vsvm_vm_bind_ioctl, DRM_RENDER_ALLOW),
+	DRM_IOCTL_DEF_DRV(VSVM_EXCLUSIVE, vsvm_exclusive_ioctl, DRM_RENDER_ALLOW),
 };
 
 static const struct file_operations vsvm_fops = {

@@ -344,6 +344,20 @@ void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
 }
 
 /**
+ * vsvm_pt_write_exclusive - write the entry of a page that was taken
+ * @push: submission on the paging ring
+ * @range: attached range of one page
+ */
+void vsvm_pt_write_exclusive(struct vsvm_push *push,
+			     const struct vsvm_range *range)
+{
+	vsvm_push_fill(push, range->ptes.offset, range->exclusive_dma |
+		       VSVM_HW_SYSTEM << VSVM_PTE_APERTURE_SHIFT |
+		       VSVM_PTE_VALID | VSVM_PTE_WRITE | VSVM_PTE_ATOMIC, 0,
+		       range->ptes.bytes);
+}
+
+/**
  * vsvm_pt_clear - clear entries
  * @push: submission on the paging ring; vsvm_pt_flush() must follow
  * @ptes: entries

@@ -9,6 +9,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "vsvm_exclusive.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
 
@@ -70,6 +71,7 @@ void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range)
 
 	drm_gpusvm_notifier_lock(&vm->svm);
 	vsvm_range_zap(vm, range);
+	vsvm_exclusive_end(vm, range);
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
 			       vsvm_range_npages(range), &ctx);
@@ -141,7 +143,8 @@ static void vsvm_svm_add_garbage(struct vsvm_vm *vm, struct vsvm_range *range,
 /* All ranges in one submission, with one TLB invalidation. */
 static void vsvm_svm_zap(struct vsvm_vm *vm,
 			 struct drm_gpusvm_notifier *notifier,
-			 unsigned long start, unsigned long end)
+			 unsigned long start, unsigned long end,
+			 const struct mmu_notifier_range *mmu_range)
 {
 	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
 	unsigned long first = ULONG_MAX, last = 0;
@@ -154,7 +157,7 @@ static void vsvm_svm_zap(struct vsvm_vm *vm,
 	drm_gpusvm_for_each_range(base, notifier, start, end) {
 		struct vsvm_range *range = to_vsvm_range(base);
 
-		if (!range->mapped)
+		if (!range->mapped || vsvm_exclusive_spared(range, mmu_range))
 			continue;
 		vsvm_pt_clear(&push, &range->ptes);
 		first = min(first, drm_gpusvm_range_start(base));
@@ -185,12 +188,18 @@ static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
 	struct vsvm_vm *vm = to_vsvm_vm(svm);
 	unsigned long start, end;
 
+	if (vsvm_exclusive_is_own(vm, mmu_range))
+		return;
 	start = max(mmu_range->start, drm_gpusvm_notifier_start(notifier));
 	end = min(mmu_range->end, drm_gpusvm_notifier_end(notifier));
-	vsvm_svm_zap(vm, notifier, start, end);
+	vsvm_svm_zap(vm, notifier, start, end, mmu_range);
 	drm_gpusvm_for_each_range(base, notifier, start, end) {
 		struct vsvm_range *range = to_vsvm_range(base);
 
+		if (vsvm_exclusive_spared(range, mmu_range))
+			continue;
+		range->disturbed = true;
+		vsvm_exclusive_end(vm, range);
 		drm_gpusvm_unmap_pages(svm, &range->pages,
 				       vsvm_range_npages(range), &ctx);
 		if (mmu_range->event == MMU_NOTIFY_UNMAP)
@@ -235,6 +244,7 @@ static void vsvm_range_drop(struct vsvm_vm *vm, struct vsvm_range *range)
 	drm_gpusvm_notifier_lock(&vm->svm);
 	range->mapped = false;
 	range->ptes.pt = NULL;
+	vsvm_exclusive_end(vm, range);
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
 			       vsvm_range_npages(range), &ctx);
@@ -310,6 +320,54 @@ void vsvm_svm_forget_peers(struct vsvm_vm *vm)
 				vsvm_range_unmap(vm, range);
 		}
 	}
+}
+
+static int vsvm_find_errno(int err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -EPERM:
+		/* The mapping changed since we looked. */
+		return -EAGAIN;
+	case -ENOMEM:
+		return err;
+	default:
+		return -EFAULT;
+	}
+}
+
+/**
+ * vsvm_range_find - the range for an address, which may be a new one
+ * @vm: address space, locked
+ * @addr: address
+ * @span: what it must not go beyond
+ * @window: size of an aligned area that it must not go beyond
+ * @ctx: as drm_gpusvm wants it
+ *
+ * One that no longer lies in a single VMA, or is larger than wanted now, makes
+ * way for another one.
+ *
+ * Return: the range, or ERR_PTR() of -EAGAIN, -ENOMEM or -EFAULT.
+ */
+struct vsvm_range *
+vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
+		const struct vsvm_span *span, unsigned long window,
+		const struct drm_gpusvm_ctx *ctx)
+{
+	const unsigned long start = max(span->start, ALIGN_DOWN(addr, window));
+	const unsigned long end = min(span->end,
+				      ALIGN_DOWN(addr, window) + window);
+	struct drm_gpusvm_range *base;
+
+	base = drm_gpusvm_range_find_or_insert(&vm->svm, addr, start, end, ctx);
+	if (IS_ERR(base))
+		return ERR_PTR(vsvm_find_errno(PTR_ERR(base)));
+	if (drm_gpusvm_range_start(base) < start ||
+	    drm_gpusvm_range_end(base) > end) {
+		vsvm_range_remove(vm, to_vsvm_range(base));
+		return ERR_PTR(-EAGAIN);
+	}
+	return to_vsvm_range(base);
 }
 
 /**

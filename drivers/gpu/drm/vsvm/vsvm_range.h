@@ -5,6 +5,7 @@
 
 #include <drm/drm_gpusvm.h>
 
+#include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
 /* Sizes of ranges, in descending order. */
@@ -18,6 +19,10 @@ static inline unsigned long vsvm_range_npages(struct vsvm_range *range)
 
 void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range);
 void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range);
+struct vsvm_range *
+vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
+		const struct vsvm_span *span, unsigned long window,
+		const struct drm_gpusvm_ctx *ctx);
 int vsvm_range_map(struct vsvm_vm *vm, struct vsvm_range *range);
 void vsvm_svm_collect(struct vsvm_vm *vm);
 

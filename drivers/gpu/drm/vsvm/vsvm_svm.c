@@ -21,6 +21,7 @@
 #include <linux/sizes.h>
 
 #include "vsvm_advice.h"
+#include "vsvm_exclusive.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
 #include "vsvm_range.h"
@@ -54,6 +55,8 @@ static bool vsvm_range_atomic_at(struct vsvm_range *range, unsigned long addr)
 	const struct drm_pagemap_addr *dma = range->pages.dma_addr;
 	unsigned long i;
 
+	if (range->exclusive)
+		return true;
 	for (i = 1ul << dma->order; i <= page; i += 1ul << dma->order)
 		dma++;
 	return vsvm_range_is_atomic(range, dma);
@@ -279,45 +282,6 @@ static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
 	return -EAGAIN;
 }
 
-static int vsvm_find_errno(int err)
-{
-	switch (err) {
-	case -ENOENT:
-	case -EPERM:
-		/* The mapping changed since we looked. */
-		return -EAGAIN;
-	case -ENOMEM:
-		return err;
-	default:
-		return -EFAULT;
-	}
-}
-
-/*
- * The range for an address. One that no longer lies in a single VMA, or is
- * larger than wanted now, makes way for another one.
- */
-static struct vsvm_range *
-vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
-		const struct vsvm_span *span, unsigned long window,
-		const struct drm_gpusvm_ctx *ctx)
-{
-	const unsigned long start = max(span->start, ALIGN_DOWN(addr, window));
-	const unsigned long end = min(span->end,
-				      ALIGN_DOWN(addr, window) + window);
-	struct drm_gpusvm_range *base;
-
-	base = drm_gpusvm_range_find_or_insert(&vm->svm, addr, start, end, ctx);
-	if (IS_ERR(base))
-		return ERR_PTR(vsvm_find_errno(PTR_ERR(base)));
-	if (drm_gpusvm_range_start(base) < start ||
-	    drm_gpusvm_range_end(base) > end) {
-		vsvm_range_remove(vm, to_vsvm_range(base));
-		return ERR_PTR(-EAGAIN);
-	}
-	return to_vsvm_range(base);
-}
-
 /*
  * The mapping around the address, as far as the same advice holds. The GPU may
  * not do what the process may not.
@@ -396,6 +360,9 @@ static int vsvm_fault_once(struct vsvm_access *access)
 	err = vsvm_fault_look(access);
 	if (err)
 		return err;
+	if (access->atomic && access->advice.atomic == DRM_VSVM_ATOMIC_EXCLUSIVE)
+		return vsvm_exclusive_take(vm, access->addr, &access->span,
+					   access->queue);
 	ctx.read_only = !access->span.write;
 	range = vsvm_range_find(vm, access->addr, &access->span,
 				vsvm_fault_window(access), &ctx);

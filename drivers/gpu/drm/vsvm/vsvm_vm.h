@@ -62,10 +62,14 @@ struct vsvm_ptes {
  * @writable: @pages were taken for writing
  * @atomic_anywhere: atomic operations may go to memory that is not in VRAM of
  *	this device
+ * @exclusive: page that was taken from the CPU, mapped instead of @pages, or NULL
+ * @exclusive_dma: its address for the device
+ * @disturbed: its memory changed since this was cleared
  * @gc_link: in vsvm_vm.gc_list, when its memory was unmapped
  *
  * Written with vsvm_vm.lock and the notifier lock for read, except for @mapped,
- * which an invalidation clears with the notifier lock for write.
+ * @exclusive and @disturbed, which an invalidation clears or sets with the
+ * notifier lock for write.
  */
 struct vsvm_range {
 	struct drm_gpusvm_range base;
@@ -74,6 +78,9 @@ struct vsvm_range {
 	bool mapped;
 	bool writable;
 	bool atomic_anywhere;
+	bool disturbed;
+	struct page *exclusive;
+	dma_addr_t exclusive_dma;
 	struct list_head gc_link;
 };
 
@@ -139,6 +146,7 @@ struct vsvm_queue {
  * @staging_dma: its address for the device
  * @scan_pfn: work space of a scan of one range, with @lock
  * @scan_res: its result
+ * @num_exclusive: ranges that are such pages
  * @gc_lock: protects @gc_list; taken in invalidations
  * @gc_list: ranges whose memory was unmapped
  * @gc_work: removes them
@@ -181,6 +189,8 @@ struct vsvm_vm {
 	dma_addr_t staging_dma;
 	unsigned long *scan_pfn;
 	u8 *scan_res;
+
+	atomic_t num_exclusive;
 
 	/* The list. */
 	spinlock_t gc_lock;
@@ -237,6 +247,8 @@ bool vsvm_range_is_atomic(const struct vsvm_range *range,
 bool vsvm_pt_large(struct vsvm_range *range);
 void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
 		   struct vsvm_range *range);
+void vsvm_pt_write_exclusive(struct vsvm_push *push,
+			     const struct vsvm_range *range);
 void vsvm_pt_clear(struct vsvm_push *push, const struct vsvm_ptes *ptes);
 void vsvm_pt_flush(struct vsvm_push *push, struct vsvm_vm *vm, u64 start,
 		   u64 size);

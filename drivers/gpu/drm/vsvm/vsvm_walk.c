@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "vsvm_exclusive.h"
 #include "vsvm_walk.h"
 
 /**
@@ -127,7 +128,11 @@ int vsvm_walk_aim(struct vsvm_walk *walk, u32 location)
 int vsvm_walk_scan(struct vsvm_walk *walk, unsigned long start,
 		   unsigned long end, u8 *res)
 {
-	return vsvm_scan(&walk->scanner, start, end, res);
+	int err = vsvm_scan(&walk->scanner, start, end, res);
+
+	if (!err)
+		vsvm_exclusive_look(walk->vm, start, end, res);
+	return err;
 }
 
 /**
