@@ -2,7 +2,8 @@
 /*
  * The reference GPU's driver: what its files share.
  *
- *	vsvm_drv: module, probe and remove	vsvm_ioctl	vsvm_exec
+ *	vsvm_drv: module, probe and remove    vsvm_prefetch	vsvm_exec
+ *		|			 vsvm_ioctl, vsvm_walk	    |
  *		|				    |		    |
  *	     vsvm_vm ------- vsvm_svm ------- vsvm_place    vsvm_sched
  *	     |	   |		|		    |		    |
@@ -15,25 +16,33 @@
  *				    | vsvm_transport.h
  *				 hardware
  *
+ *	vsvm_svm stands for	vsvm_range, vsvm_advice, vsvm_exclusive
+ *	below vsvm_place	vsvm_peer, vsvm_copy, vsvm_additions
+ *
  * Locks, outermost first:
  *
  *	vsvm_vm.close_lock	ends an address space, once
- *	vsvm_vm.submit_lock	order of arm and push; nothing below but the
- *				scheduler's own locks
+ *	vsvm_vm.submit_lock	order of arm and push, list of prefetches; nothing
+ *				below but the scheduler's own locks
  *	vsvm_vm.lock		SVM ranges, bindings, page tables, staging area
+ *	look-up in a cache	of pagemaps, of this device or a peer
  *	mmap_lock
  *	vsvm_device.vm_lock	the list of address spaces; nothing below
  *	dma_resv		of a BO, and which of its bindings are mapped; TTM
  *				only tries those of others
  *	(fs_reclaim)		nothing below may allocate with reclaim
+ *	folio lock		while a page is taken from the CPU
  *	drm_gpusvm.notifier_lock	read: map and look; write: invalidate
  *	vsvm_device.reset_lock
  *	vsvm_ring.lock, vsvm_device.fault_lock, vsvm_vm.gc_lock	spinlocks
  *
+ * The list of devices is read under RCU, also with notifier_lock; the mutex of
+ * those who change it has nothing below.
+ *
  * An invalidation holds notifier_lock for write and waits for the paging
  * engine, which waits for nothing of this driver. A fence of a job may wait for
- * a fault to be served, and so for all of the above: nothing above waits for
- * one, except where it has cancelled the job before.
+ * a fault to be served, and so for all of the above, as may that of a prefetch:
+ * nothing above waits for one, except where it has cancelled it before.
  */
 #ifndef _VSVM_DRV_H_
 #define _VSVM_DRV_H_
