@@ -331,6 +331,7 @@ static void start(struct vsvm_hw_kernel *k, u32 index,
 	k->cmd = *cmd;
 	k->index = index;
 	k->active = true;
+	k->address = 0;
 	k->pos = 0;
 	k->out = 0;
 	k->sum = 0;
