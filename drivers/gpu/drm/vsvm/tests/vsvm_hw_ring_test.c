@@ -408,6 +408,38 @@ static void random_command(struct hw_bench *b, struct hw_random *r)
 	KUNIT_ASSERT_EQ(b->test, ring->head, ring->tail);
 }
 
+/* Records come and go, and the driver's words in the FIFO are any. */
+static void random_fifo(struct hw_bench *b, struct hw_random *r)
+{
+	struct vsvm_hw_fifo *fifo = &b->shared->fifo;
+
+	switch (hw_random_below(r, 4)) {
+	case 0:
+		fifo->size = hw_random(r);
+		break;
+	case 1:
+		fifo->tail = hw_random(r);
+		break;
+	default:
+		fifo->tail = fifo->head;
+	}
+}
+
+static void random_commands(struct hw_bench *b, struct hw_random *r)
+{
+	unsigned int i;
+
+	b->cancel_after = 8;
+	for (i = 0; i < 10000; i++) {
+		if (i % 4000 == 0)
+			scribble(b, r);
+		if (!hw_random_below(r, 8))
+			random_fifo(b, r);
+		b->cancel_at = b->now + hw_random_below(r, 1 << 30);
+		random_command(b, r);
+	}
+}
+
 /* Nothing to see but that it neither crashes nor hangs. */
 static void ring_random(struct kunit *test)
 {
@@ -416,16 +448,12 @@ static void ring_random(struct kunit *test)
 	unsigned int i;
 
 	hw_random_init(&r, test);
-	b->peer = hw_bench_create(test, false);
-	KUNIT_ASSERT_NOT_NULL(test, b->peer);
-	b->cancel_after = 8;
-	for (i = 0; i < 20000; i++) {
-		if (i % 4000 == 0)
-			scribble(b, &r);
-		random_command(b, &r);
-	}
-	hw_bench_destroy(b->peer);
+	b->peer = peer;
+	random_commands(b, &r);
 	b->peer = NULL;
+	peer->peer = b;
+	random_commands(peer, &r);
+	hw_bench_destroy(peer);
 }
 
 static struct kunit_case ring_cases[] = {
