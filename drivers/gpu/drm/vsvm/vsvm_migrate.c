@@ -149,7 +149,6 @@ static int vsvm_populate_bo(struct vsvm_device *vdev,
 {
 	const struct drm_pagemap_migrate_details details = {
 		.timeslice_ms = timeslice_ms,
-		.source_peer_migrates = 1,
 	};
 	struct vsvm_bo *bo;
 	int err;
