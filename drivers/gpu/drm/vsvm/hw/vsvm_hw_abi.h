@@ -104,9 +104,8 @@ enum vsvm_hw_status {
 	VSVM_HW_ERR_VRAM = 2,		/* outside VRAM */
 	VSVM_HW_ERR_FREE = 3,		/* VRAM that is not in use */
 	VSVM_HW_ERR_DMA = 4,		/* system address that cannot be reached */
-	VSVM_HW_ERR_PEER = 5,		/* link down */
+	VSVM_HW_ERR_PEER = 5,		/* no such peer, or link down */
 	VSVM_HW_ERR_CANCELLED = 6,	/* by the driver; result: last fault address */
-	VSVM_HW_ERR_RESET = 7,
 };
 
 /* 64 bytes. The hardware writes from @result on. */

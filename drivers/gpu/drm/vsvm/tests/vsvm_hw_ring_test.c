@@ -18,6 +18,41 @@ static unsigned int vector_of(unsigned int engine)
 	return engine < VSVM_HW_QUEUE0 ? engine : VSVM_HW_VEC_COMPUTE;
 }
 
+/* As Documentation/gpu/vsvm.rst has it. */
+static void ring_offsets(struct kunit *test)
+{
+	static const struct {
+		u64 is, want;
+	} numbers[] = {
+		{ VSVM_HW_NUM_ENGINES, 259 }, { VSVM_HW_NUM_CMDS, 22528 },
+		{ offsetof(struct vsvm_hw_shared, vram_size), 0x8 },
+		{ offsetof(struct vsvm_hw_shared, ring), 0x40 },
+		{ offsetof(struct vsvm_hw_shared, fifo), 0x4100 },
+		{ offsetof(struct vsvm_hw_shared, fault), 0x4140 },
+		{ offsetof(struct vsvm_hw_shared, cmd), 0x6140 },
+		{ sizeof(struct vsvm_hw_ring), 64 },
+		{ offsetof(struct vsvm_hw_ring, replay), 8 },
+		{ offsetof(struct vsvm_hw_ring, generation), 16 },
+		{ offsetof(struct vsvm_hw_ring, stalled), 20 },
+		{ offsetof(struct vsvm_hw_ring, size), 28 },
+		{ sizeof(struct vsvm_hw_cmd), 64 },
+		{ offsetof(struct vsvm_hw_cmd, dst), 8 },
+		{ offsetof(struct vsvm_hw_cmd, arg), 32 },
+		{ offsetof(struct vsvm_hw_cmd, result), 40 },
+		{ offsetof(struct vsvm_hw_cmd, generation), 52 },
+		{ sizeof(struct vsvm_hw_fault), 32 },
+		{ offsetof(struct vsvm_hw_fault, access), 12 },
+		{ offsetof(struct vsvm_hw_fault, index), 20 },
+		{ sizeof(struct vsvm_hw_fifo), 64 },
+		{ offsetof(struct vsvm_hw_fifo, overflow), 8 },
+		{ offsetof(struct vsvm_hw_fifo, size), 12 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(numbers); i++)
+		KUNIT_EXPECT_EQ_MSG(test, numbers[i].is, numbers[i].want, " row %u", i);
+}
+
 static void ring_layout(struct kunit *test)
 {
 	struct hw_bench *b = test->priv;
@@ -443,10 +478,15 @@ static void random_commands(struct hw_bench *b, struct hw_random *r)
 /* Nothing to see but that it neither crashes nor hangs. */
 static void ring_random(struct kunit *test)
 {
+	const struct vsvm_hw_config small = {
+		.sanitize = true, .fault_entries = 3, .copy_bytes_per_s = 777777777,
+		.copy_latency_ns = 99999,
+	};
 	struct hw_bench *b = test->priv;
+	struct hw_bench *peer = hw_bench_create_as(test, &small);
 	struct hw_random r;
-	unsigned int i;
 
+	KUNIT_ASSERT_NOT_NULL(test, peer);
 	hw_random_init(&r, test);
 	b->peer = peer;
 	random_commands(b, &r);
@@ -457,6 +497,7 @@ static void ring_random(struct kunit *test)
 }
 
 static struct kunit_case ring_cases[] = {
+	KUNIT_CASE(ring_offsets),
 	KUNIT_CASE(ring_layout),
 	KUNIT_CASE(ring_vram_size),
 	KUNIT_CASE(ring_fault_entries),
