@@ -99,17 +99,20 @@ static void vsvm_exclusive_watch(struct vsvm_vm *vm, struct vsvm_range *range)
 
 /*
  * Have a page that can be taken: writable, of the process alone, in RAM and not
- * taken by anybody. Each of these is an invalidation, which must be over.
+ * taken by anybody. Each of these is an invalidation, which must be over. Lets
+ * mmap_lock go while userfaultfd is asked for it.
  */
 static int vsvm_exclusive_fault_in(struct vsvm_vm *vm, unsigned long addr)
 {
 	struct page *page;
+	int locked = 1;
 	long got;
 
 	if (mmap_read_lock_killable(vm->mm))
 		return -EINTR;
-	got = get_user_pages_remote(vm->mm, addr, 1, FOLL_WRITE, &page, NULL);
-	mmap_read_unlock(vm->mm);
+	got = get_user_pages_remote(vm->mm, addr, 1, FOLL_WRITE, &page, &locked);
+	if (locked)
+		mmap_read_unlock(vm->mm);
 	if (got == 1)
 		put_page(page);
 	return min(got, 0);
@@ -266,21 +269,27 @@ static void vsvm_exclusive_note(struct drm_gpusvm_notifier *notifier,
  * @start: first address of the scan
  * @end: address after the last one
  * @res: what the scan found
+ *
+ * Return: 0 or -EINTR.
  */
-void vsvm_exclusive_look(struct vsvm_vm *vm, unsigned long start,
-			 unsigned long end, u8 *res)
+int vsvm_exclusive_look(struct vsvm_vm *vm, unsigned long start,
+			unsigned long end, u8 *res)
 {
 	struct drm_gpusvm_notifier *notifier;
+	int err;
 
 	if (!atomic_read(&vm->num_exclusive))
-		return;
-	guard(mutex)(&vm->lock);
-	if (vm->closed)
-		return;
+		return 0;
+	/* Who holds it may wait for this process. */
+	ACQUIRE(mutex_intr, lock)(&vm->lock);
+	err = ACQUIRE_ERR(mutex_intr, &lock);
+	if (err || vm->closed)
+		return err;
 	drm_gpusvm_notifier_lock(&vm->svm);
 	drm_gpusvm_for_each_notifier(notifier, &vm->svm, start, end)
 		vsvm_exclusive_note(notifier, start, end, res);
 	drm_gpusvm_notifier_unlock(&vm->svm);
+	return 0;
 }
 
 /* Return: whether it could be taken, or an error. */

@@ -20,8 +20,8 @@ bool vsvm_exclusive_spared(const struct vsvm_range *range,
 void vsvm_exclusive_end(struct vsvm_vm *vm, struct vsvm_range *range);
 int vsvm_exclusive_take(struct vsvm_vm *vm, unsigned long addr,
 			const struct vsvm_span *span, struct vsvm_queue *queue);
-void vsvm_exclusive_look(struct vsvm_vm *vm, unsigned long start,
-			 unsigned long end, u8 *res);
+int vsvm_exclusive_look(struct vsvm_vm *vm, unsigned long start,
+			unsigned long end, u8 *res);
 int vsvm_exclusive_ioctl(struct drm_device *drm, void *data,
 			 struct drm_file *file);
 

@@ -130,9 +130,7 @@ int vsvm_walk_scan(struct vsvm_walk *walk, unsigned long start,
 {
 	int err = vsvm_scan(&walk->scanner, start, end, res);
 
-	if (!err)
-		vsvm_exclusive_look(walk->vm, start, end, res);
-	return err;
+	return err ?: vsvm_exclusive_look(walk->vm, start, end, res);
 }
 
 /**
