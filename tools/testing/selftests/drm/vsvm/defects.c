@@ -59,7 +59,7 @@ static const struct defect defects[] = {
 	  "needs device-coherent memory" },
 	{ "W-15", NEVER, NOT_PROVOKED, NULL,
 	  "moves between devices do not mark folios as moved",
-	  "vsvm has no link between devices yet" },
+	  "a race: needs a page that is referenced, moved and evicted at once" },
 	{ "W-16", ALONE, FAIL, test_w16,
 	  "a moved folio that somebody still refers to goes through a freed anon_vma", NULL },
 	{ "W-17", TOGETHER, FAIL, test_w17,
