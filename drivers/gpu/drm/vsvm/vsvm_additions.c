@@ -140,7 +140,7 @@ void __init vsvm_additions_module_init(void)
 	vsvm_added_devmem_ops.copy_to_devmem_async = vsvm_copy_to_devmem_async;
 	vsvm_added_devmem_ops.copy_to_ram_async = vsvm_copy_to_ram_async;
 	vsvm_added_devmem_ops.clear_devmem = vsvm_copy_to_devmem_async;
-	/* A device gets memory over the link faster than the other one gives it. */
+	/* Between devices the one that gets the memory copies. */
 	vsvm_added_devmem_ops.flags = DRM_PAGEMAP_DEVMEM_PULLS;
 }
 

@@ -292,11 +292,12 @@ static void vsvm_prefetch_work(struct work_struct *work)
 static struct vsvm_prefetch *vsvm_prefetch_create(struct vsvm_vm *vm,
 						  struct vsvm_walk *walk)
 {
-	struct vsvm_prefetch *prefetch = kzalloc_obj(*prefetch);
+	struct vsvm_prefetch *prefetch =
+		kzalloc_obj(*prefetch, GFP_KERNEL_ACCOUNT);
 
 	if (!prefetch)
 		return NULL;
-	prefetch->fence = kzalloc_obj(*prefetch->fence);
+	prefetch->fence = kzalloc_obj(*prefetch->fence, GFP_KERNEL_ACCOUNT);
 	if (!prefetch->fence) {
 		kfree(prefetch);
 		return NULL;

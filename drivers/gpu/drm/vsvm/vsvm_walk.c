@@ -69,7 +69,7 @@ struct vsvm_walk *vsvm_walk_create(struct vsvm_vm *vm, u64 start, u64 end)
 	struct vsvm_walk *walk;
 	int err;
 
-	walk = kvzalloc_obj(*walk);
+	walk = kvzalloc_obj(*walk, GFP_KERNEL_ACCOUNT);
 	if (!walk)
 		return ERR_PTR(-ENOMEM);
 	err = mmu_interval_notifier_insert(&walk->notifier, vm->mm, start,
