@@ -31,7 +31,24 @@ static int pagemap_scan(struct pagemap_move *m, unsigned long start,
 	return hmm_range_fault(&range);
 }
 
-/* Sets the bits of the pages that @wanted says so of; NULL: there is none. */
+/* Pages from entry @i on that are one folio's by way of one page-table entry. */
+static unsigned long pagemap_scan_run(const unsigned long *pfns,
+				      unsigned long i, unsigned long npages)
+{
+	unsigned long size, in_folio;
+
+	if (!(pfns[i] & HMM_PFN_VALID))
+		return 1;
+	size = 1UL << hmm_pfn_to_map_order(pfns[i]);
+	in_folio = pfns[i] & (size - 1);
+
+	return min(size - in_folio, npages - i);
+}
+
+/*
+ * Sets the bits of the pages that @wanted says so of; NULL: there is none. Asks
+ * once for what is mapped as one.
+ */
 static int pagemap_scan_for(struct pagemap_move *m, unsigned long start,
 			    unsigned long end, unsigned long *bits,
 			    bool (*wanted)(const struct pagemap_move *m,
@@ -40,13 +57,18 @@ static int pagemap_scan_for(struct pagemap_move *m, unsigned long start,
 	unsigned long npages = (end - start) >> PAGE_SHIFT;
 	unsigned long *pfns = m->job[0].batch->dst;
 	int err = pagemap_scan(m, start, end, pfns);
+	unsigned long i, run;
 
 	if (err)
 		return err;
 
-	for (unsigned long i = 0; i < npages; i++)
-		__assign_bit(i, bits, wanted(m, pfns[i] & HMM_PFN_VALID ?
-					     hmm_pfn_to_page(pfns[i]) : NULL));
+	bitmap_zero(bits, npages);
+	for (i = 0; i < npages; i += run) {
+		run = pagemap_scan_run(pfns, i, npages);
+		if (wanted(m, pfns[i] & HMM_PFN_VALID ?
+			   hmm_pfn_to_page(pfns[i]) : NULL))
+			bitmap_set(bits, i, run);
+	}
 
 	return 0;
 }

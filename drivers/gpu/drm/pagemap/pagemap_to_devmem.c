@@ -112,12 +112,16 @@ static void pagemap_note_node(struct drm_pagemap_devmem *devmem,
 static bool pagemap_device_page_free(struct drm_pagemap *dpagemap,
 				     unsigned long pfn, unsigned int order)
 {
-	for (unsigned long i = 0; i < 1UL << order; i++) {
-		if (!page_ref_count(pfn_to_page(pfn + i)))
+	struct page *page = pfn_to_page(pfn);
+	struct page *end = page + (1UL << order);
+
+	/* One dev_pagemap's struct pages are neighbours. */
+	for (; page < end; page++) {
+		if (!page_ref_count(page))
 			continue;
 		drm_err_ratelimited(dpagemap->drm,
 				    "populate_devmem_pfn: page frame %#lx is in use\n",
-				    pfn + i);
+				    page_to_pfn(page));
 		return false;
 	}
 
