@@ -10,7 +10,7 @@ export KSRC
 export SECONDS_OF_STRESS = $(or $(TIME),600)
 KIND ?= debug
 
-.PHONY: help demo test kernel modules vm kunit selftest hwtest stress fuzz coverage consumers tools defects check docs apply clean
+.PHONY: help demo test kernel modules vm kunit selftest hwtest stress fuzz coverage consumers tools path defects check docs apply clean
 
 help:
 	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
@@ -23,6 +23,7 @@ help:
 	@echo 'make coverage              which lines and branches the tests run, pages in build/coverage/html'
 	@echo "make consumers             the kernel's own users of the core compile and link against it"
 	@echo 'make tools                 gputop, trace-cmd, modinfo and others of Debian on the GPU'
+	@echo "make path                  instructions of a GPU fault, with ours and with the kernel's own"
 	@echo "make defects               the known defects of the kernel's own implementation: it, and this one"
 	@echo 'make check                 static checks: style, warnings, sparse, kernel-doc, scripts'
 	@echo 'make kernel [KIND=bench]   build a kernel, the modules and the user programs'
@@ -41,7 +42,7 @@ demo:
 	@$(SCRIPTS)/demo.sh '$(subst ','\'',$(INPUT))'
 
 test:
-	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest iommu vram demo tools consumers
+	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest iommu vram demo tools path consumers
 
 kunit selftest hwtest stress fuzz:
 	@$(SCRIPTS)/test.sh $@
@@ -49,7 +50,7 @@ kunit selftest hwtest stress fuzz:
 coverage:
 	@$(SCRIPTS)/coverage.sh
 
-consumers tools:
+consumers tools path:
 	@$(SCRIPTS)/test.sh $@
 
 defects:

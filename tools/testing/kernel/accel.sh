@@ -12,7 +12,9 @@ accel_args()
 	kvm)	printf '%s\n' -accel kvm -cpu host ;;
 	# With ERMS the kernel copies by "rep movsb", which TCG does a byte at a time.
 	tcg)	printf '%s\n' -accel tcg,thread=multi -cpu max,-erms,-fsrm ;;
-	*)	die "ACCEL=$ACCEL: kvm or tcg" ;;
+	# Time is what was executed: a nanosecond for each instruction.
+	icount)	printf '%s\n' -accel tcg,thread=single -icount shift=0,sleep=off -cpu max,-erms,-fsrm ;;
+	*)	die "ACCEL=$ACCEL: kvm, tcg or icount" ;;
 	esac
 }
 

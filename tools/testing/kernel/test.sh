@@ -4,7 +4,7 @@
 # usage: test.sh PART...
 #
 # Runs the parts (scripts, hwtest, kunit, selftest, iommu, vram, demo, consumers,
-# tools, check, stress, fuzz) and ends with one line "N passed, N failed" that counts the cases of all of
+# tools, path, check, stress, fuzz) and ends with one line "N passed, N failed" that counts the cases of all of
 # them. A part goes on after a failure in another, so that one run tells everything.
 # KERNEL is the kind of kernel for what runs in one, if it is not to be debug.
 
@@ -173,6 +173,14 @@ part_consumers()
 	local out=$BUILD/consumers.tap
 	"$KDIR/consumers.sh" "$out" || :
 	add_tap consumers "$out"
+}
+
+# Instructions of a GPU fault, against the kernel's own helper
+part_path()
+{
+	local out=$BUILD/path.tap
+	"$KDIR/path.sh" "$out" || :
+	add_tap path "$out"
 }
 
 # The tools that people have for GPUs
