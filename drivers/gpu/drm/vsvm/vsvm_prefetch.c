@@ -47,7 +47,9 @@ static int vsvm_prefetch_stop(const struct vsvm_walk *walk)
 
 	if (READ_ONCE(vm->closed))
 		return -ECANCELED;
-	if (drm_dev_is_unplugged(&vm->vdev->drm))
+	if (drm_dev_is_unplugged(&vm->vdev->drm) ||
+	    (vsvm_prefetch_to_vram(walk) &&
+	     drm_dev_is_unplugged(&walk->to.vdev->drm)))
 		return -ENODEV;
 	return signal_pending(current) ? -EINTR : 0;
 }
