@@ -292,7 +292,7 @@ struct drm_vsvm_prefetch {
 
 /*
  * Where a page is: the value of a byte of DRM_IOCTL_VSVM_RESIDENCY. NONE is no
- * page, swapped out, taken from the CPU for another address space, or in VRAM
+ * page, swapped out, taken from the CPU but not for this address space, or in VRAM
  * of a device that never has a link to this one.
  */
 #define DRM_VSVM_RES_NONE	0x00
