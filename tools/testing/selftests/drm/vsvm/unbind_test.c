@@ -6,8 +6,10 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -384,6 +386,154 @@ TEST_F_TIMEOUT(unbind, fence_of_an_endless_job, SECONDS)
 	EXPECT_EQ(-ECANCELED, vt_fence_status(fence));
 	close(fence);
 	ASSERT_EQ(0, vt_buf_check(&self->b));
+}
+
+/* Objects as they are while the GPU goes. */
+#define AT	((__u8 *)DRM_VSVM_BIND_START)
+#define AT_N(n)	(AT + (n) * 64 * MIB)
+
+FIXTURE(unbind_objects) {
+	struct vt t;
+	/* In VRAM; in system memory, mapped by the GPU; never touched. */
+	struct vt_obj o[3];
+};
+
+FIXTURE_SETUP(unbind_objects)
+{
+	struct vt *t = &self->t;
+	int err = vt_open(t);
+
+	if (err == -ENODEV && vt_may_skip())
+		SKIP(return, "no vsvm device");
+	ASSERT_EQ(0, err);
+	ASSERT_EQ(0, vt_obj_create(t, &self->o[0], LEN, 0, AT_N(0)));
+	ASSERT_EQ(0, vt_obj_create(t, &self->o[1], LEN, DRM_VSVM_GEM_SYSTEM,
+				   AT_N(1)));
+	ASSERT_EQ(0, vt_obj_create(t, &self->o[2], LEN, 0, AT_N(2)));
+	vt_obj_write(&self->o[0], 0, LEN, 1);
+	vt_obj_write(&self->o[1], 0, LEN, 2);
+	ASSERT_EQ(0, vt_obj_add(t, &self->o[0], 0, LEN, 1));
+	ASSERT_EQ(0, vt_obj_add(t, &self->o[1], 0, LEN, 1));
+}
+
+FIXTURE_TEARDOWN(unbind_objects)
+{
+	vsvm_bind(&self->t.dev);
+	vt_close(&self->t);
+}
+
+TEST_F_TIMEOUT(unbind_objects, keep_their_content, SECONDS)
+{
+	unsigned int i;
+
+	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, vt_obj_check(&self->o[i]));
+	/* Ordinary memory from now on, also without its file. */
+	for (i = 0; i < 3; i++)
+		vt_obj_write(&self->o[i], 0, LEN, 7 + i);
+	ASSERT_EQ(0, vsvm_bind(&self->t.dev));
+	close(self->t.dev.fd);
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, vt_obj_check(&self->o[i]));
+		ASSERT_EQ(0, munmap(self->o[i].p, LEN));
+	}
+}
+
+TEST_F_TIMEOUT(unbind_objects, ioctls_afterwards, SECONDS)
+{
+	struct drm_vsvm_gem_mmap args = { .handle = self->o[0].handle };
+	int fd = self->t.dev.fd;
+	__u32 handle;
+
+	ASSERT_EQ(0, ioctl(fd, DRM_IOCTL_VSVM_GEM_MMAP, &args));
+	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
+	EXPECT_EQ(-ENODEV, vsvm_gem_create(fd, LEN, 0, &handle));
+	EXPECT_EQ(-ENODEV, vsvm_gem_bind(fd, self->t.vm, self->o[0].handle, 0,
+					 vsvm_addr(AT_N(3)), LEN, 0));
+	EXPECT_EQ(-ENODEV, vsvm_gem_unbind(fd, self->t.vm, vsvm_addr(AT), LEN));
+	EXPECT_EQ(-1, ioctl(fd, DRM_IOCTL_VSVM_GEM_MMAP, &args));
+	EXPECT_EQ(ENODEV, errno);
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, LEN, PROT_READ, MAP_SHARED, fd,
+				   args.offset));
+	EXPECT_EQ(ENODEV, errno);
+}
+
+static void *touch_all(void *arg)
+{
+	struct vt_obj *o = arg;
+
+	return vt_obj_check(o) ? o : NULL;
+}
+
+/* A CPU brings an object home, and so does the unbind. */
+TEST_F_TIMEOUT(unbind_objects, under_cpu_faults, SECONDS)
+{
+	pthread_t thread[3];
+	void *wrong;
+	int i;
+
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, touch_all,
+					    &self->o[i]));
+	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
+	for (i = 0; i < 3; i++) {
+		pthread_join(thread[i], &wrong);
+		EXPECT_EQ(NULL, wrong);
+	}
+}
+
+static void *add_objects_until_gone(void *arg)
+{
+	struct loop *l = arg;
+	__u8 *at = AT_N(2);
+
+	while (!l->err) {
+		l->err = vt_add(&l->t, at, at, l->len, 1);
+		if (!l->err)
+			__atomic_add_fetch(&l->done, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(unbind_objects, under_jobs, SECONDS)
+{
+	struct vt_buf b = { .p = self->o[2].p, .model = self->o[2].model };
+	struct loop l = { .t = self->t, .b = &b, .len = MIB };
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, add_objects_until_gone, &l));
+	while (__atomic_load_n(&l.done, __ATOMIC_RELAXED) < 3)
+		vt_sleep_ms(5);
+	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
+	pthread_join(thread, NULL);
+	EXPECT_TRUE(l.err == -ENODEV || l.err == -ECANCELED)
+		TH_LOG("errno %d", -l.err);
+	ASSERT_EQ(0, check_loop(&l, b.model));
+	ASSERT_EQ(0, vt_obj_check(&self->o[0]));
+	ASSERT_EQ(0, vt_obj_check(&self->o[1]));
+}
+
+/* A GPU that is dead as well: who touches the object gets a signal. */
+TEST_F_TIMEOUT(unbind_objects, that_cannot_be_read, 2 * SECONDS)
+{
+	char path[256];
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%s/inject/fail_to_ram",
+		 self->t.dev.name);
+	if (vsvm_write_file(path, "1000000"))
+		SKIP(return, "no CONFIG_DRM_VSVM_DEBUG");
+	EXPECT_EQ(0, vsvm_unbind(&self->t.dev));
+	pid = fork();
+	if (!pid) {
+		signal(SIGBUS, SIG_DFL);
+		_exit(*(volatile __u8 *)self->o[0].p & 0);
+	}
+	EXPECT_EQ(SIGBUS, vt_join(pid));
+	EXPECT_EQ(0, vt_obj_check(&self->o[1]));
+	ASSERT_EQ(0, vsvm_bind(&self->t.dev));
+	ASSERT_EQ(0, vsvm_write_file(path, "0"));
 }
 
 TEST_HARNESS_MAIN
