@@ -372,6 +372,7 @@ void vsvm_remove(struct device *dev)
 	while (!vsvm_remove_vram(vdev))
 		;
 	WRITE_ONCE(vdev->gone, true);
+	vsvm_pm_put_all(vdev);
 }
 
 static int vsvm_platform_probe(struct platform_device *pdev)

@@ -138,6 +138,7 @@ enum vsvm_stat {
  * @group_vm: whose compute queues they are
  * @group_ida: groups of compute queues in use
  * @groups: the same for the interrupt
+ * @wakers: references that keep it awake
  * @asleep: runtime suspended; takes no commands
  * @gone: unbound: what is in VRAM now is lost
  * @vm_lock: protects @vms
@@ -182,6 +183,7 @@ struct vsvm_device {
 	struct ida group_ida;
 	DECLARE_BITMAP(groups, VSVM_MAX_VMS);
 
+	atomic_t wakers;
 	bool asleep;
 	bool gone;
 

@@ -83,7 +83,10 @@ int vsvm_pm_init(struct vsvm_device *vdev)
  */
 int vsvm_pm_get(struct vsvm_device *vdev)
 {
-	return pm_runtime_resume_and_get(vdev->drm.dev) ? -ENODEV : 0;
+	if (pm_runtime_resume_and_get(vdev->drm.dev))
+		return -ENODEV;
+	atomic_inc(&vdev->wakers);
+	return 0;
 }
 
 /**
@@ -94,5 +97,19 @@ int vsvm_pm_get(struct vsvm_device *vdev)
  */
 void vsvm_pm_put(struct vsvm_device *vdev)
 {
-	pm_runtime_put_autosuspend(vdev->drm.dev);
+	/* After vsvm_pm_put_all() there is none. */
+	if (atomic_dec_if_positive(&vdev->wakers) >= 0)
+		pm_runtime_put_autosuspend(vdev->drm.dev);
+}
+
+/**
+ * vsvm_pm_put_all - nothing that is left is a reason to be awake
+ * @vdev: device that is being unbound
+ *
+ * What was lost with it must not keep awake who is bound next.
+ */
+void vsvm_pm_put_all(struct vsvm_device *vdev)
+{
+	while (atomic_dec_if_positive(&vdev->wakers) >= 0)
+		pm_runtime_put_noidle(vdev->drm.dev);
 }

@@ -12,5 +12,6 @@ extern const struct dev_pm_ops vsvm_pm_ops;
 int vsvm_pm_init(struct vsvm_device *vdev);
 int vsvm_pm_get(struct vsvm_device *vdev);
 void vsvm_pm_put(struct vsvm_device *vdev);
+void vsvm_pm_put_all(struct vsvm_device *vdev);
 
 #endif /* _VSVM_PM_H_ */

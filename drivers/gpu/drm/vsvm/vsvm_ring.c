@@ -224,8 +224,8 @@ void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
 	bool bell = last;
 	unsigned int i;
 
-	WARN_ON_ONCE(num && READ_ONCE(ring->vdev->asleep));
 	spin_lock_irqsave(&ring->lock, flags);
+	WARN_ON_ONCE(num && !ring->dead && READ_ONCE(ring->vdev->asleep));
 	while (!ring->dead && (ring->stopped || vsvm_ring_room(ring) < num)) {
 		spin_unlock_irqrestore(&ring->lock, flags);
 		vsvm_ring_wait_room(ring, num);
