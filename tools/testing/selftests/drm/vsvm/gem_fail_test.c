@@ -231,14 +231,14 @@ static void sigbus(int sig)
 }
 
 /* A read, without dying from it. */
-static int touch(const volatile __u8 *p)
+static int touch(const __u8 *p)
 {
 	struct sigaction action = { .sa_handler = sigbus }, old;
 	int err = -EFAULT;
 
 	sigaction(SIGBUS, &action, &old);
 	if (!sigsetjmp(on_sigbus, 1)) {
-		(void)*p;
+		(void)__atomic_load_n(p, __ATOMIC_RELAXED);
 		err = 0;
 	}
 	sigaction(SIGBUS, &old, NULL);

@@ -514,11 +514,26 @@ TEST_F_TIMEOUT(unbind_objects, under_jobs, SECONDS)
 	ASSERT_EQ(0, vt_obj_check(&self->o[1]));
 }
 
+static bool suspended(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char status[32] = "";
+	bool yes;
+
+	if (!file)
+		return false;
+	yes = fgets(status, sizeof(status), file) &&
+	      !strcmp(status, "suspended\n");
+	fclose(file);
+	return yes;
+}
+
 /* A GPU that is dead as well: who touches the object gets a signal. */
 TEST_F_TIMEOUT(unbind_objects, that_cannot_be_read, 2 * SECONDS)
 {
-	char path[256];
+	char path[PATH_MAX + 128];
 	pid_t pid;
+	int i;
 
 	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%s/inject/fail_to_ram",
 		 self->t.dev.name);
@@ -528,12 +543,18 @@ TEST_F_TIMEOUT(unbind_objects, that_cannot_be_read, 2 * SECONDS)
 	pid = fork();
 	if (!pid) {
 		signal(SIGBUS, SIG_DFL);
-		_exit(*(volatile __u8 *)self->o[0].p & 0);
+		_exit(__atomic_load_n(self->o[0].p, __ATOMIC_RELAXED) & 0);
 	}
 	EXPECT_EQ(SIGBUS, vt_join(pid));
 	EXPECT_EQ(0, vt_obj_check(&self->o[1]));
 	ASSERT_EQ(0, vsvm_bind(&self->t.dev));
 	ASSERT_EQ(0, vsvm_write_file(path, "0"));
+	/* What was lost keeps nobody awake. */
+	snprintf(path, sizeof(path), "%s/%s/power/runtime_status",
+		 self->t.dev.driver, self->t.dev.name);
+	for (i = 0; i < 100 && !suspended(path); i++)
+		vt_sleep_ms(50);
+	EXPECT_TRUE(access(path, F_OK) || suspended(path));
 }
 
 TEST_HARNESS_MAIN
