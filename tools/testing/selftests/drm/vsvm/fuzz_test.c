@@ -280,18 +280,19 @@ static void fuzz_gem_mmap(struct fuzz *f)
 	char text[64];
 	struct iovec local = { text, sizeof(text) };
 	struct iovec remote = { .iov_len = sizeof(text) };
+	const size_t len = PAGE * (1 + draw(f, 8));
 	void *p;
 
 	if (call(f, DRM_IOCTL_VSVM_GEM_MMAP, &m))
 		return;
-	p = mmap(NULL, PAGE * (1 + draw(f, 8)), draw(f, 8),
+	p = mmap(NULL, len, draw(f, 8),
 		 one_in(f, 8) ? MAP_PRIVATE : MAP_SHARED, f->dev.fd, m.offset);
 	if (p == MAP_FAILED)
 		return;
 	remote.iov_base = p;
 	if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) > 0)
 		process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
-	munmap(p, PAGE * 8);
+	munmap(p, len);
 }
 
 static void fuzz_bind(struct fuzz *f)
