@@ -118,7 +118,7 @@ part_iommu()
 {
 	built modules "$KERNEL" || { add_fail iommu "the $KERNEL kernel or its modules do not build"; return; }
 	vm_args=(--append intel_iommu=on --qemu "-device intel-iommu -device pci-testdev")
-	in_vm iommu 600 iommu migrate_test
+	in_vm iommu 600 iommu migrate_test gem_test
 	vm_args=()
 }
 
