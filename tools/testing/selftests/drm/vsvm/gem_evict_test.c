@@ -333,6 +333,118 @@ TEST_F_TIMEOUT(gem_evict, cpu_and_gpu, SECONDS)
 	ASSERT_EQ(0, vt_obj_check(&o));
 }
 
+/* One of several threads on one object, each with a quarter of it. */
+struct part {
+	struct vt t;
+	struct vt_obj *o;
+	unsigned int number;
+	bool stop;
+	unsigned long rounds;
+	int err;
+};
+
+#define PART(p)	((p)->o->len / 4 * (p)->number)
+
+static bool goes_on(struct part *p)
+{
+	return !p->err && !__atomic_load_n(&p->stop, __ATOMIC_RELAXED);
+}
+
+/* By a binding that was made just now. */
+static void *bind_on_and_on(void *arg)
+{
+	struct part *p = arg;
+	const size_t len = p->o->len / 4;
+	__u8 *at = AT_N(1) + PAGE;
+	int fd = p->t.dev.fd;
+
+	for (; goes_on(p); p->rounds++) {
+		p->err = vsvm_gem_bind(fd, p->t.vm, p->o->handle, PART(p),
+				       vsvm_addr(at), len, 0);
+		p->err = p->err ?: vt_add(&p->t, at, at, len, 1);
+		p->err = p->err ?: vsvm_gem_unbind(fd, p->t.vm, vsvm_addr(at),
+						   len);
+	}
+	return NULL;
+}
+
+/* By an address space that was made just now, and goes with all in it. */
+static void *bind_elsewhere(void *arg)
+{
+	struct part *p = arg;
+	const size_t len = p->o->len / 4;
+	int fd = p->t.dev.fd;
+
+	for (; goes_on(p); p->rounds++) {
+		p->err = vsvm_vm_create(fd, &p->t.vm);
+		p->err = p->err ?: vsvm_gem_bind(fd, p->t.vm, p->o->handle, 0,
+						 vsvm_addr(AT), p->o->len, 0);
+		p->err = p->err ?: vt_add(&p->t, AT + PART(p), AT + PART(p),
+					  len, 1);
+		p->err = p->err ?: vsvm_vm_destroy(fd, p->t.vm);
+	}
+	return NULL;
+}
+
+static void *add_on_and_on(void *arg)
+{
+	struct part *p = arg;
+
+	for (; goes_on(p); p->rounds++)
+		p->err = vt_add(&p->t, AT + PART(p), AT + PART(p),
+				p->o->len / 4, 1);
+	return NULL;
+}
+
+static void *write_part(void *arg)
+{
+	struct part *p = arg;
+	size_t i;
+
+	for (; goes_on(p); p->rounds++) {
+		for (i = 0; i < p->o->len / 4; i++)
+			p->o->p[PART(p) + i]++;
+	}
+	return NULL;
+}
+
+/* Bindings come and go, while the object moves. */
+TEST_F_TIMEOUT(gem_evict, bindings_in_motion, SECONDS)
+{
+	static void *(*const work[])(void *arg) = {
+		bind_on_and_on, bind_elsewhere, add_on_and_on, write_part,
+	};
+	struct evictor e = { .t = &self->t };
+	pthread_t thread[4], evictor;
+	struct part part[4];
+	struct vt_obj o;
+	unsigned int i;
+	size_t at;
+
+	ASSERT_EQ(0, vt_obj_create(&self->t, &o, 4 * MIB, 0, AT));
+	ASSERT_EQ(0, pthread_create(&evictor, NULL, evict_on_and_on, &e));
+	for (i = 0; i < 4; i++) {
+		part[i] = (struct part){ .t = self->t, .o = &o, .number = i };
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, work[i],
+					    &part[i]));
+	}
+	vt_sleep_ms(1000 * vt_seconds(8));
+	for (i = 0; i < 4; i++)
+		__atomic_store_n(&part[i].stop, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&e.stop, true, __ATOMIC_RELAXED);
+	pthread_join(evictor, NULL);
+	for (i = 0; i < 4; i++) {
+		pthread_join(thread[i], NULL);
+		EXPECT_EQ(0, part[i].err)
+			TH_LOG("thread %u", i);
+		EXPECT_LT(0u, part[i].rounds);
+		for (at = 0; at < o.len / 4; at++)
+			o.model[o.len / 4 * i + at] += part[i].rounds;
+	}
+	ASSERT_EQ(0, vt_obj_check_gpu(&self->t, &o));
+	ASSERT_EQ(0, vt_obj_check(&o));
+}
+
 /* One of several processes: objects and memory of its own, at random. */
 static int compete(__u64 seed, __u64 vram, unsigned int rounds)
 {
