@@ -81,14 +81,19 @@ static int advise(struct vt *t, const struct vt_buf *b, __u32 location)
 static int move(struct vt *t, const struct vt_buf *b, __u32 location)
 {
 	__u64 moved, skipped = 1;
+	struct vsvm_where where;
 	int i, err = 0;
 
-	for (i = 0; i < 3 && skipped && !err; i++) {
+	for (i = 0; i < 3 && !err; i++) {
 		err = vsvm_prefetch(t->dev.fd, t->vm, b->p, b->len, location,
 				    &moved, &skipped);
-		if (!err && skipped)
-			fprintf(stderr, "# %llu moved, %llu skipped\n", moved,
-				skipped);
+		if (err || !skipped)
+			break;
+		err = vsvm_where(t->dev.fd, t->vm, b->p, b->len, &where);
+		fprintf(stderr,
+			"# %llu moved, %llu skipped: none %zu, system %zu, VRAM %zu, peer %zu\n",
+			moved, skipped, where.none, where.system, where.device,
+			where.peer);
 	}
 	return err ?: skipped ? -EBUSY : 0;
 }
@@ -279,8 +284,12 @@ TEST_F_TIMEOUT(peer, atomic, SECONDS)
 					  DRM_VSVM_MADVISE_ATOMIC, mode));
 		ASSERT_EQ(0, vsvm_madvise(b->dev.fd, b->vm, buf->p, buf->len,
 					  DRM_VSVM_MADVISE_ATOMIC, mode));
-		EXPECT_EQ(0, move(a, buf, self->on_b))
-			TH_LOG("mode %u", mode);
+		/*
+		 * But for a page that was taken: mm may still have it in a
+		 * list of pages to be activated, which refers to it.
+		 */
+		vsvm_prefetch(a->dev.fd, a->vm, buf->p, buf->len, self->on_b,
+			      NULL, NULL);
 		ASSERT_EQ(0, vt_atomic_add(a, counter, 100, 1));
 		ASSERT_EQ(0, vt_atomic_add(b, counter, 100, 1));
 		ASSERT_EQ(0, vt_atomic_add(a, counter, 100, 1));
