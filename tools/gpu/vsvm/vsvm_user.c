@@ -506,13 +506,23 @@ int vsvm_bind(const struct vsvm_dev *dev)
 	return write_driver_file(dev, "bind");
 }
 
-int vsvm_evict(const struct vsvm_dev *dev)
+static int write_debugfs(const struct vsvm_dev *dev, const char *file)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), DEBUGFS "/dri/%s/evict", dev->name);
+	snprintf(path, sizeof(path), DEBUGFS "/dri/%s/%s", dev->name, file);
 	if (access(path, F_OK) && access(DEBUGFS "/dri", F_OK) &&
 	    mount("debugfs", DEBUGFS, "debugfs", 0, NULL) && errno != EBUSY)
 		return -errno;
 	return vsvm_write_file(path, "1");
+}
+
+int vsvm_evict(const struct vsvm_dev *dev)
+{
+	return write_debugfs(dev, "evict");
+}
+
+int vsvm_unplug(const struct vsvm_dev *dev)
+{
+	return write_debugfs(dev, "unplug");
 }

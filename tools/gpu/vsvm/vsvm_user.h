@@ -126,6 +126,8 @@ int vsvm_unbind(const struct vsvm_dev *dev);
 int vsvm_bind(const struct vsvm_dev *dev);
 /* Through debugfs, which gets mounted if it is not; for root. */
 int vsvm_evict(const struct vsvm_dev *dev);
+/* The same way; like vsvm_unbind(), but returns before it is done. */
+int vsvm_unplug(const struct vsvm_dev *dev);
 
 /* A number of /proc/self/fdinfo: "drm-total-vram", in bytes or ns. */
 int vsvm_fdinfo(int fd, const char *key, __u64 *value);

@@ -12,6 +12,7 @@
 #include <drm/ttm/ttm_resource.h>
 #include <linux/debugfs.h>
 #include <linux/seq_file.h>
+#include <linux/slab.h>
 
 #include "vsvm_bind.h"
 #include "vsvm_bo.h"
@@ -162,6 +163,45 @@ static const struct debugfs_short_fops vsvm_reset_fops = {
 	.write = vsvm_reset_write,
 };
 
+struct vsvm_unplug {
+	struct work_struct work;
+	struct device *dev;
+};
+
+static void vsvm_unplug_work(struct work_struct *work)
+{
+	struct vsvm_unplug *unplug = container_of(work, struct vsvm_unplug, work);
+
+	device_release_driver(unplug->dev);
+	put_device(unplug->dev);
+	kfree(unplug);
+}
+
+/* Not from in here: this file goes, too, and that waits for who writes to it. */
+static ssize_t vsvm_unplug_write(struct file *file, const char __user *user,
+				 size_t size, loff_t *pos)
+{
+	struct vsvm_device *vdev = file->private_data;
+	struct vsvm_unplug *unplug;
+	bool sure;
+	int err;
+
+	err = kstrtobool_from_user(user, size, &sure);
+	if (err || !sure)
+		return err ?: size;
+	unplug = kzalloc_obj(*unplug);
+	if (!unplug)
+		return -ENOMEM;
+	INIT_WORK(&unplug->work, vsvm_unplug_work);
+	unplug->dev = get_device(vdev->drm.dev);
+	queue_work(vsvm_wq, &unplug->work);
+	return size;
+}
+
+static const struct debugfs_short_fops vsvm_unplug_fops = {
+	.write = vsvm_unplug_write,
+};
+
 /**
  * vsvm_debugfs_init - make the files
  * @minor: primary minor
@@ -176,6 +216,7 @@ void vsvm_debugfs_init(struct drm_minor *minor)
 			     NULL);
 	debugfs_create_file("evict", 0200, root, vdev, &vsvm_evict_fops);
 	debugfs_create_file("reset", 0200, root, vdev, &vsvm_reset_fops);
+	debugfs_create_file("unplug", 0200, root, vdev, &vsvm_unplug_fops);
 	vsvm_peer_debugfs(vdev, root);
 	vsvm_inject_debugfs(vdev, root);
 	if (vsvm_has_additions(vdev))

@@ -66,6 +66,8 @@ MODULE_PARM_DESC(fault_entries, "Places of the fault FIFO, 1 to 256 [256]");
 module_param_named(plain, vsvm_config.plain, bool, 0444);
 MODULE_PARM_DESC(plain, "Use drm_pagemap as the kernel has it, without additions [N]");
 
+struct workqueue_struct *vsvm_wq;
+
 static DEFINE_IDA(vsvm_ids);
 static struct platform_device *vsvm_platform[VSVM_MAX_DEVICES];
 /* Why the last probe failed: the driver core keeps it to itself. */
@@ -434,12 +436,12 @@ static int __init vsvm_init(void)
 		return err;
 	vsvm_config.plain |= !VSVM_ADDITIONS;
 	vsvm_migrate_module_init();
-	err = vsvm_vm_module_init();
-	if (err)
-		return err;
+	vsvm_wq = alloc_workqueue(VSVM_NAME, WQ_UNBOUND, 0);
+	if (!vsvm_wq)
+		return -ENOMEM;
 	err = platform_driver_register(&vsvm_platform_driver);
 	if (err)
-		goto err_vm;
+		goto err_wq;
 	err = vsvm_pci_register();
 	if (err)
 		goto err_platform;
@@ -453,8 +455,8 @@ err_devices:
 	vsvm_pci_unregister();
 err_platform:
 	platform_driver_unregister(&vsvm_platform_driver);
-err_vm:
-	vsvm_vm_module_exit();
+err_wq:
+	destroy_workqueue(vsvm_wq);
 	return err;
 }
 
@@ -463,7 +465,8 @@ static void __exit vsvm_exit(void)
 	vsvm_devices_destroy();
 	vsvm_pci_unregister();
 	platform_driver_unregister(&vsvm_platform_driver);
-	vsvm_vm_module_exit();
+	/* No file is open any more. */
+	destroy_workqueue(vsvm_wq);
 	/* Fences are freed, and names of them read, under RCU. */
 	rcu_barrier();
 }

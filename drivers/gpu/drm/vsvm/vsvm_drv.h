@@ -223,6 +223,8 @@ static inline u64 vsvm_stat_read(struct vsvm_device *vdev, enum vsvm_stat stat)
 }
 
 /* vsvm_drv.c */
+/* For work that may outlive the device that it is about. */
+extern struct workqueue_struct *vsvm_wq;
 int vsvm_probe(struct device *dev);
 void vsvm_remove(struct device *dev);
 

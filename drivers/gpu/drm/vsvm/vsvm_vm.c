@@ -21,27 +21,6 @@
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
-static struct workqueue_struct *vsvm_close_wq;
-
-/**
- * vsvm_vm_module_init - prepare what all devices share
- *
- * Return: 0 or -ENOMEM.
- */
-int __init vsvm_vm_module_init(void)
-{
-	vsvm_close_wq = alloc_workqueue("vsvm-close", WQ_UNBOUND, 0);
-	return vsvm_close_wq ? 0 : -ENOMEM;
-}
-
-/**
- * vsvm_vm_module_exit - undo it, when no file is open any more
- */
-void vsvm_vm_module_exit(void)
-{
-	destroy_workqueue(vsvm_close_wq);
-}
-
 static int vsvm_vm_init_memory(struct vsvm_vm *vm)
 {
 	vm->usage = kzalloc_obj(*vm->usage);
@@ -294,7 +273,7 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 void vsvm_vm_release(struct vsvm_vm *vm, bool wait)
 {
 	kref_get(&vm->ref);
-	queue_work(vsvm_close_wq, &vm->close_work);
+	queue_work(vsvm_wq, &vm->close_work);
 	if (wait)
 		wait_for_completion_killable(&vm->closed_now);
 	vsvm_vm_put(vm);

@@ -222,8 +222,6 @@ static inline bool vsvm_vm_broken(struct vsvm_vm *vm)
 }
 
 /* vsvm_vm.c */
-int vsvm_vm_module_init(void);
-void vsvm_vm_module_exit(void);
 struct vsvm_vm *vsvm_vm_create(struct vsvm_device *vdev);
 void vsvm_vm_close(struct vsvm_vm *vm);
 void vsvm_vm_release(struct vsvm_vm *vm, bool wait);

@@ -164,6 +164,25 @@ TEST_F_TIMEOUT(unbind, bind_again, SECONDS)
 	vt_close(&fresh);
 }
 
+/* Pulled out by debugfs, which says so before it is done. */
+TEST_F_TIMEOUT(unbind, unplug, SECONDS)
+{
+	__u64 end = vt_now_ms() + SECONDS * 500ull;
+	struct vt fresh;
+	int err;
+
+	ASSERT_EQ(0, vsvm_unplug(&self->t.dev));
+	while (vt_fill(&self->t, self->b.p, 1, self->b.model[0]) != -ENODEV)
+		ASSERT_GT(end, vt_now_ms());
+	/* -EBUSY or -ENODEV as long as it is on its way out. */
+	while ((err = vsvm_bind(&self->t.dev)))
+		ASSERT_GT(end, vt_now_ms());
+	ASSERT_EQ(0, reopen(&fresh, &self->t));
+	ASSERT_EQ(0, vt_buf_check_gpu(&fresh, &self->b));
+	ASSERT_EQ(0, vt_buf_check(&self->b));
+	vt_close(&fresh);
+}
+
 TEST_F_TIMEOUT(unbind, five_times, 2 * SECONDS)
 {
 	struct vt fresh;
