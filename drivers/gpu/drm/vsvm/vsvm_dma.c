@@ -54,7 +54,7 @@ static dma_addr_t vsvm_dma_map_phys(struct device *dev, phys_addr_t phys,
  * Return: the table, or NULL if the device's mappings are not counted. Good for
  * as long as the device is bound.
  */
-struct vsvm_dma *vsvm_dma_of(struct device *dev)
+const struct vsvm_dma *vsvm_dma_of(struct device *dev)
 {
 	const struct dma_map_ops *ops = get_dma_ops(dev);
 
@@ -72,7 +72,7 @@ EXPORT_SYMBOL_IF_KUNIT(vsvm_dma_of);
  * Context: any.
  * Return: true if so.
  */
-bool vsvm_dma_is_mapped(struct vsvm_dma *dma, phys_addr_t phys)
+bool vsvm_dma_is_mapped(const struct vsvm_dma *dma, phys_addr_t phys)
 {
 	const unsigned long pfn = PHYS_PFN(phys);
 
@@ -82,7 +82,7 @@ bool vsvm_dma_is_mapped(struct vsvm_dma *dma, phys_addr_t phys)
 /* For each page that has a byte in [phys, phys + size). */
 static void vsvm_dma_count(struct device *dev, phys_addr_t phys, size_t size)
 {
-	struct vsvm_dma *dma = vsvm_dma_of(dev);
+	const struct vsvm_dma *dma = vsvm_dma_of(dev);
 	unsigned long pfn, end = PHYS_PFN(phys + size - 1) + 1;
 
 	for (pfn = PHYS_PFN(phys); pfn < min(end, dma->num); pfn++)
@@ -91,7 +91,7 @@ static void vsvm_dma_count(struct device *dev, phys_addr_t phys, size_t size)
 
 static void vsvm_dma_uncount(struct device *dev, phys_addr_t phys, size_t size)
 {
-	struct vsvm_dma *dma = vsvm_dma_of(dev);
+	const struct vsvm_dma *dma = vsvm_dma_of(dev);
 	unsigned long pfn, end = PHYS_PFN(phys + size - 1) + 1;
 	bool wrong = false;
 

@@ -14,20 +14,21 @@ struct vsvm_dma;
 
 #if IS_ENABLED(CONFIG_DRM_VSVM_DEBUG) && IS_ENABLED(CONFIG_ARCH_HAS_DMA_OPS)
 int vsvm_dma_track(struct device *dev);
-struct vsvm_dma *vsvm_dma_of(struct device *dev);
-bool vsvm_dma_is_mapped(struct vsvm_dma *dma, phys_addr_t phys);
+const struct vsvm_dma *vsvm_dma_of(struct device *dev);
+bool vsvm_dma_is_mapped(const struct vsvm_dma *dma, phys_addr_t phys);
 #else
 static inline int vsvm_dma_track(struct device *dev)
 {
 	return 0;
 }
 
-static inline struct vsvm_dma *vsvm_dma_of(struct device *dev)
+static inline const struct vsvm_dma *vsvm_dma_of(struct device *dev)
 {
 	return NULL;
 }
 
-static inline bool vsvm_dma_is_mapped(struct vsvm_dma *dma, phys_addr_t phys)
+static inline bool vsvm_dma_is_mapped(const struct vsvm_dma *dma,
+				      phys_addr_t phys)
 {
 	return true;
 }

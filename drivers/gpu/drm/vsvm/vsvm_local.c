@@ -47,7 +47,7 @@ struct vsvm_local_engine {
 struct vsvm_local {
 	struct vsvm_transport base;
 	struct iommu_domain *domain;
-	struct vsvm_dma *dma;
+	const struct vsvm_dma *dma;
 	struct vsvm_hw *hw;
 	void *vram;
 	/* Both are protected by vsvm_link_sem. */
