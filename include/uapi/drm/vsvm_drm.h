@@ -334,9 +334,11 @@ struct drm_vsvm_residency {
  *
  * Its content is zeroes. One in VRAM competes for it with the memory of
  * processes: each may be moved to system memory to make room for the other,
- * and comes back when the GPU touches it.
+ * and comes back when the GPU touches it. Where there is no room, or two sides
+ * fight for it, the GPU uses it in system memory.
  *
- * Errors: -EINVAL, -ENODEV, -ENOMEM, -ENOSPC (larger than VRAM).
+ * Errors: -EINVAL, -ENODEV, -ENOMEM (or larger than memory), -ENOSPC (larger than
+ * VRAM, and not SYSTEM).
  */
 struct drm_vsvm_gem_create {
 	__u64 size;
@@ -351,6 +353,8 @@ struct drm_vsvm_gem_create {
  * @offset: out: for mmap() of the device's file
  *
  * A CPU cannot reach VRAM: its first touch moves the object to system memory.
+ * A mapping is shared, and begins with the object. It outlives the device: the
+ * content comes home when that goes, and touching one that cannot gives SIGBUS.
  *
  * Errors: -EINVAL, -ENOENT (no such object), -ENOMEM, -ENODEV.
  */
