@@ -124,7 +124,9 @@ struct drm_vsvm_stats {
  * The address space mirrors that of the calling process, for as long as the
  * process or the file lives.
  *
- * Errors: -EINVAL, -ENOMEM, -ENODEV, -ENOSPC when the device has no queue left.
+ * Errors: -EINVAL, -ENOMEM, -ENODEV, -ENOSPC when the device has no queue left
+ * (those of an address space that has just ended may be on their way), -EIO,
+ * -EINTR.
  */
 struct drm_vsvm_vm_create {
 	__u32 flags;
@@ -136,7 +138,8 @@ struct drm_vsvm_vm_create {
  * @vm_id: its number
  * @pad: must be 0
  *
- * Jobs that still run on it end with an error. Memory in VRAM stays there.
+ * Jobs that still run on it end with an error. Memory in VRAM stays there. A
+ * fatal signal ends the wait for that.
  *
  * Errors: -EINVAL, -ENOENT.
  */
@@ -338,7 +341,8 @@ struct drm_vsvm_residency {
  * fight for it, the GPU uses it in system memory.
  *
  * Errors: -EINVAL, -ENODEV, -ENOMEM (or larger than memory), -ENOSPC (larger than
- * VRAM, and not SYSTEM).
+ * VRAM, and not SYSTEM; or no room for its mmap()), -EIO (the engine failed),
+ * -EINTR.
  */
 struct drm_vsvm_gem_create {
 	__u64 size;
@@ -391,7 +395,7 @@ struct drm_vsvm_gem_mmap {
  * Errors: -EINVAL (unaligned, empty, outside the object or outside
  * [DRM_VSVM_BIND_START, DRM_VSVM_BIND_END)), -ENOENT (VM, object; UNMAP: no
  * such binding), -EEXIST (something is bound there), -EPERM, -ENOMEM, -ENODEV,
- * -ECANCELED (the address space was closed meanwhile).
+ * -ECANCELED (the address space was closed meanwhile), -EINTR.
  */
 struct drm_vsvm_vm_bind {
 	__u32 vm_id;

@@ -161,8 +161,10 @@ void vsvm_bind_zap(struct vsvm_gem *gem)
 	vsvm_wait_init(&wait);
 	vsvm_push_begin(&push, &vdev->ring[VSVM_HW_PAGING], &wait.sub);
 	drm_gem_for_each_gpuvm_bo(vm_bo, vsvm_gem_obj(gem)) {
-		drm_gpuvm_bo_for_each_va(va, vm_bo)
+		drm_gpuvm_bo_for_each_va(va, vm_bo) {
 			vsvm_binding_clear(&push, to_vsvm_binding(va));
+			cond_resched();
+		}
 	}
 	vsvm_bind_wait(vdev, &push, &wait);
 	WARN_ON_ONCE(gem->mapped);
@@ -226,7 +228,8 @@ vsvm_binding_create(struct drm_gem_object *obj,
 	struct vsvm_binding *binding;
 
 	binding = kvzalloc_flex(*binding, window,
-				vsvm_window_count(args->start, args->length));
+				vsvm_window_count(args->start, args->length),
+				GFP_KERNEL_ACCOUNT);
 	if (!binding)
 		return NULL;
 	binding->num = vsvm_window_count(args->start, args->length);
@@ -257,7 +260,10 @@ static int vsvm_binding_insert(struct vsvm_vm *vm, struct vsvm_binding *binding)
 {
 	int err;
 
-	guard(mutex)(&vm->lock);
+	ACQUIRE(mutex_intr, lock)(&vm->lock);
+	err = ACQUIRE_ERR(mutex_intr, &lock);
+	if (err)
+		return err;
 	if (READ_ONCE(vm->closed))
 		return -ECANCELED;
 	err = drm_gpuva_insert(&vm->gpuvm, &binding->base);
@@ -299,8 +305,12 @@ static int vsvm_bind_unmap(struct vsvm_vm *vm,
 			   const struct drm_vsvm_vm_bind *args)
 {
 	struct drm_gpuva *va;
+	int err;
 
-	guard(mutex)(&vm->lock);
+	ACQUIRE(mutex_intr, lock)(&vm->lock);
+	err = ACQUIRE_ERR(mutex_intr, &lock);
+	if (err)
+		return err;
 	if (READ_ONCE(vm->closed))
 		return -ECANCELED;
 	va = drm_gpuva_find(&vm->gpuvm, args->start, args->length);

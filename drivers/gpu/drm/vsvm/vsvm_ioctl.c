@@ -97,15 +97,16 @@ int vsvm_vm_create_ioctl(struct drm_device *drm, void *data,
 	drm_dev_exit(idx);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	/* The file's reference, from now on: others may find and destroy it. */
+	/* From now on others may find and destroy it: keep a reference. */
+	kref_get(&vm->ref);
 	err = xa_alloc(&vfile->vms, &vm->id, vm, xa_limit_32b, GFP_KERNEL);
 	if (err) {
 		vsvm_vm_close(vm);
 		vsvm_vm_put(vm);
-		return err;
 	}
-	args->vm_id = vm->id;
-	return 0;
+	args->vm_id = err ? 0 : vm->id;
+	vsvm_vm_put(vm);
+	return err;
 }
 
 /* Takes it out of the file's list. Return: false if somebody else did. */

@@ -106,9 +106,12 @@ int vsvm_walk_aim(struct vsvm_walk *walk, u32 location)
 	walk->location = location;
 	if (location == DRM_VSVM_LOC_SYSTEM)
 		return 0;
-	/* The address space may be closed meanwhile. */
-	scoped_guard(mutex, &vm->close_lock)
-		own = drm_pagemap_get(vm->dpagemap);
+	/* The address space may be closed meanwhile, by who waits for us. */
+	err = mutex_lock_interruptible(&vm->close_lock);
+	if (err)
+		return err;
+	own = drm_pagemap_get(vm->dpagemap);
+	mutex_unlock(&vm->close_lock);
 	err = vsvm_target_get(&walk->to, vm->vdev, own, location);
 	drm_pagemap_put(own);
 	if (!err)
