@@ -67,6 +67,7 @@ struct vsvm_copy_fence {
 	struct vsvm_copied did;
 	struct vsvm_ring *ring;
 	struct delayed_work timeout;
+	u32 seen;		/* of the ring, when that began */
 };
 
 /**
@@ -339,8 +340,13 @@ static void vsvm_copy_timeout(struct work_struct *work)
 						     struct vsvm_copy_fence,
 						     timeout);
 
-	/* Was it but an interrupt that got lost? */
-	vsvm_ring_irq(fence->ring);
+	const bool stuck = vsvm_ring_stuck(fence->ring, &fence->seen);
+
+	if (!dma_fence_is_signaled(&fence->base) && !stuck) {
+		queue_delayed_work(fence->did.vdev->timeout_wq, &fence->timeout,
+				   vsvm_ring_timeout(fence->ring));
+		return;
+	}
 	if (!dma_fence_is_signaled(&fence->base))
 		vsvm_ring_reset(fence->ring, -EIO);
 	dma_fence_put(&fence->base);
@@ -363,6 +369,7 @@ static struct vsvm_copy_fence *vsvm_copy_fence_alloc(const struct vsvm_copied *d
 	INIT_DELAYED_WORK(&fence->timeout, vsvm_copy_timeout);
 	fence->did = *did;
 	fence->ring = vsvm_copy_ring(did);
+	fence->seen = READ_ONCE(fence->ring->seen);
 	return fence;
 }
 

@@ -17,6 +17,7 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 #include <linux/delay.h>
+#include <linux/sizes.h>
 
 #include "vsvm_drv.h"
 #include "vsvm_ring.h"
@@ -25,11 +26,13 @@
 #define VSVM_RING_IRQ_STEP	64
 /* Engines get more time than jobs: nobody chose what they have to do. */
 #define VSVM_RING_MIN_TIMEOUT	(10 * HZ)
+/* Of one command: so much takes less than a timeout on the slowest engine. */
+#define VSVM_RING_PIECE		SZ_16M
 /* Time for an engine to run through a ring of commands that do nothing. */
 #define VSVM_RESET_MS		1000
 
 /**
- * vsvm_ring_timeout - how long a submission may take
+ * vsvm_ring_timeout - how long an engine may take for a command
  * @ring: ring
  *
  * Return: jiffies.
@@ -176,15 +179,38 @@ void vsvm_ring_irq(struct vsvm_ring *ring)
 	vsvm_ring_finish(ring, &done);
 }
 
+/**
+ * vsvm_ring_stuck - has an engine not completed anything for a whole timeout?
+ * @ring: ring, which is not idle
+ * @seen: its position at the start of the timeout; gets that of now
+ *
+ * It may be slow, and have much to do: that is no reason to reset it. Asks the
+ * ring, as it may be but an interrupt that got lost.
+ *
+ * Return: true if so.
+ */
+bool vsvm_ring_stuck(struct vsvm_ring *ring, u32 *seen)
+{
+	const u32 before = *seen;
+
+	vsvm_ring_irq(ring);
+	*seen = READ_ONCE(ring->seen);
+	return *seen == before;
+}
+
 static void vsvm_ring_wait_room(struct vsvm_ring *ring, u32 num)
 {
+	u32 seen = READ_ONCE(ring->seen);
+
 	vsvm_transport_doorbell(ring->vdev->hw, ring->engine);
-	if (!wait_event_timeout(ring->room,
-				READ_ONCE(ring->dead) ||
-				(!READ_ONCE(ring->stopped) &&
-				 vsvm_ring_room(ring) >= num),
-				vsvm_ring_timeout(ring)))
-		vsvm_ring_reset(ring, -EIO);
+	while (!wait_event_timeout(ring->room,
+				   READ_ONCE(ring->dead) ||
+				   (!READ_ONCE(ring->stopped) &&
+				    vsvm_ring_room(ring) >= num),
+				   vsvm_ring_timeout(ring))) {
+		if (vsvm_ring_stuck(ring, &seen))
+			vsvm_ring_reset(ring, -EIO);
+	}
 }
 
 static void vsvm_ring_put(struct vsvm_ring *ring, struct vsvm_sub *sub,
@@ -311,6 +337,9 @@ void vsvm_ring_reset(struct vsvm_ring *ring, int error)
 	unsigned int i;
 
 	guard(mutex)(&vdev->reset_lock);
+	/* Somebody else did. */
+	if (vsvm_ring_idle(ring))
+		return;
 	if (ring->engine == VSVM_HW_PAGING)
 		WRITE_ONCE(vdev->epoch, vdev->epoch + 1);
 	vsvm_ring_reset_locked(ring, error);
@@ -437,16 +466,17 @@ void vsvm_wait_init(struct vsvm_wait *wait)
  * @ring: where it was written to
  * @wait: the submission, after vsvm_push_end()
  *
- * Uninterruptible, but bounded: an engine that takes too long is reset.
+ * Uninterruptible, but bounded: an engine that gets stuck is reset.
  *
  * Return: 0, -EIO or -ENODEV.
  */
 int vsvm_wait_for(struct vsvm_ring *ring, struct vsvm_wait *wait)
 {
-	if (!wait_for_completion_timeout(&wait->done, vsvm_ring_timeout(ring))) {
-		if (!completion_done(&wait->done))
+	u32 seen = READ_ONCE(ring->seen);
+
+	while (!wait_for_completion_timeout(&wait->done, vsvm_ring_timeout(ring))) {
+		if (vsvm_ring_stuck(ring, &seen) && !completion_done(&wait->done))
 			vsvm_ring_reset(ring, -EIO);
-		wait_for_completion(&wait->done);
 	}
 	return wait->sub.error;
 }
@@ -486,13 +516,18 @@ static void vsvm_push_cmd(struct vsvm_push *push, const struct vsvm_hw_cmd *cmd)
 void vsvm_push_copy(struct vsvm_push *push, u32 apertures, u64 dst, u64 src,
 		    u64 len)
 {
-	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
-		.op = VSVM_HW_COPY,
-		.flags = apertures,
-		.dst = dst,
-		.src = src,
-		.len = len,
-	});
+	u64 done, piece;
+
+	for (done = 0; done < len; done += piece) {
+		piece = min(len - done, VSVM_RING_PIECE);
+		vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+			.op = VSVM_HW_COPY,
+			.flags = apertures,
+			.dst = dst + done,
+			.src = src + done,
+			.len = piece,
+		});
+	}
 }
 
 /**
@@ -506,14 +541,19 @@ void vsvm_push_copy(struct vsvm_push *push, u32 apertures, u64 dst, u64 src,
 void vsvm_push_fill(struct vsvm_push *push, u64 dst, u64 value, u64 step,
 		    u64 len)
 {
-	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
-		.op = VSVM_HW_FILL,
-		.flags = VSVM_HW_DST_APERTURE(VSVM_HW_VRAM),
-		.dst = dst,
-		.src = step,
-		.len = len,
-		.arg = value,
-	});
+	u64 done, piece;
+
+	for (done = 0; done < len; done += piece) {
+		piece = min(len - done, VSVM_RING_PIECE);
+		vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+			.op = VSVM_HW_FILL,
+			.flags = VSVM_HW_DST_APERTURE(VSVM_HW_VRAM),
+			.dst = dst + done,
+			.src = step,
+			.len = piece,
+			.arg = value + done / sizeof(u64) * step,
+		});
+	}
 }
 
 /**

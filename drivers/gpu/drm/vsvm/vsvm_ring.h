@@ -94,6 +94,7 @@ struct vsvm_ring {
 int vsvm_rings_init(struct vsvm_device *vdev);
 void vsvm_rings_kill(struct vsvm_device *vdev);
 unsigned long vsvm_ring_timeout(struct vsvm_ring *ring);
+bool vsvm_ring_stuck(struct vsvm_ring *ring, u32 *seen);
 void vsvm_ring_irq(struct vsvm_ring *ring);
 void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
 		     const struct vsvm_hw_cmd *cmd, unsigned int num, bool last);

@@ -130,11 +130,14 @@ static void vsvm_job_done(struct vsvm_sub *sub)
 	struct dma_fence *fence = job->fence;
 	struct vsvm_vm *vm = queue->vm;
 	const u64 now = ktime_get_ns();
-
 	/* Jobs wait on the ring for those before. */
-	atomic64_add(now - max(job->start_ns, READ_ONCE(queue->busy_until)),
-		     &vm->busy_ns);
-	WRITE_ONCE(queue->busy_until, now);
+	const u64 since = max(job->start_ns, READ_ONCE(queue->busy_until));
+
+	/* Those that end at a time may be told in any order. */
+	if (now > since) {
+		atomic64_add(now - since, &vm->busy_ns);
+		WRITE_ONCE(queue->busy_until, now);
+	}
 	vsvm_stat_add(vm->vdev, VSVM_STAT_JOBS, 1);
 	if (sub->error) {
 		job->result->failed_kernel = sub->failed - sub->first;
