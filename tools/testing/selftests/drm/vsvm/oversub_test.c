@@ -31,26 +31,21 @@ FIXTURE_VARIANT(oversub) {
 	enum vt_kind kind;
 };
 
-#define VARIANT(name, part, order, pages)				\
-	FIXTURE_VARIANT_ADD(oversub, name) {				\
-		.percent = part, .pattern = order, .kind = pages,	\
-	}
-
-VARIANT(sequential_110, 110, SEQUENTIAL, VT_THP);
-VARIANT(sequential_150, 150, SEQUENTIAL, VT_THP);
-VARIANT(sequential_200, 200, SEQUENTIAL, VT_THP);
-VARIANT(sequential_300, 300, SEQUENTIAL, VT_THP);
-VARIANT(sequential_300_small, 300, SEQUENTIAL, VT_SMALL);
-VARIANT(strided_110, 110, STRIDED, VT_THP);
-VARIANT(strided_150, 150, STRIDED, VT_THP);
-VARIANT(strided_200, 200, STRIDED, VT_THP);
-VARIANT(strided_300, 300, STRIDED, VT_THP);
-VARIANT(strided_200_small, 200, STRIDED, VT_SMALL);
-VARIANT(random_110, 110, RANDOM, VT_THP);
-VARIANT(random_150, 150, RANDOM, VT_THP);
-VARIANT(random_200, 200, RANDOM, VT_THP);
-VARIANT(random_300, 300, RANDOM, VT_THP);
-VARIANT(random_150_small, 150, RANDOM, VT_SMALL);
+FIXTURE_VARIANT_ADD(oversub, sequential_110) { 110, SEQUENTIAL, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, sequential_150) { 150, SEQUENTIAL, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, sequential_200) { 200, SEQUENTIAL, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, sequential_300) { 300, SEQUENTIAL, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, sequential_300_small) { 300, SEQUENTIAL, VT_SMALL, };
+FIXTURE_VARIANT_ADD(oversub, strided_110) { 110, STRIDED, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, strided_150) { 150, STRIDED, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, strided_200) { 200, STRIDED, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, strided_300) { 300, STRIDED, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, strided_200_small) { 200, STRIDED, VT_SMALL, };
+FIXTURE_VARIANT_ADD(oversub, random_110) { 110, RANDOM, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, random_150) { 150, RANDOM, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, random_200) { 200, RANDOM, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, random_300) { 300, RANDOM, VT_THP, };
+FIXTURE_VARIANT_ADD(oversub, random_150_small) { 150, RANDOM, VT_SMALL, };
 
 FIXTURE_SETUP(oversub)
 {

@@ -54,7 +54,7 @@ static struct drm_vsvm_stats stats_since(struct vt *t,
 	return now;
 }
 
-static long fault_entries(void)
+static long fault_places(void)
 {
 	FILE *file = fopen("/sys/module/vsvm/parameters/fault_entries", "re");
 	long entries = -1;
@@ -332,11 +332,8 @@ TEST_F_TIMEOUT(queue, stale_translations, SECONDS)
 			model_add(&self->b, 0, LEN);
 		}
 		/* Taken by the CPU, and by the device. */
-		if (round % 2) {
-			ASSERT_EQ(0, vt_buf_check(&self->b));
-		} else {
-			ASSERT_EQ(0, vsvm_evict(&self->t.dev));
-		}
+		ASSERT_EQ(0, round % 2 ? vt_buf_check(&self->b) :
+					 vsvm_evict(&self->t.dev));
 	}
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
@@ -381,7 +378,7 @@ TEST_F_TIMEOUT(overflow, comes_back, 2 * SECONDS)
 	struct drm_vsvm_stats s;
 	unsigned int round, i, j;
 
-	if (fault_entries() < 0 || fault_entries() > QUEUES)
+	if (fault_places() < 0 || fault_places() > QUEUES)
 		SKIP(return, "needs modprobe vsvm fault_entries=1");
 	for (round = 0; round < 8; round++) {
 		for (i = 0; i < ARRAY_SIZE(self->t); i++) {

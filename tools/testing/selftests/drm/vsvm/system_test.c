@@ -5,7 +5,6 @@
  * behave as on ordinary memory, and leave the GPU in working order.
  */
 #define _GNU_SOURCE
-#include <elf.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -22,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/elf.h>
 #include <linux/userfaultfd.h>
 
 #include "kselftest_harness.h"
@@ -176,8 +176,8 @@ TEST_F_TIMEOUT(system, process_vm, SECONDS)
 /* Where an address is in a core file, or -1. */
 static off_t core_offset(int fd, __u64 addr, size_t len)
 {
-	Elf64_Ehdr head;
-	Elf64_Phdr phdr;
+	struct elf64_hdr head;
+	struct elf64_phdr phdr;
 	int i;
 
 	if (pread(fd, &head, sizeof(head), 0) != sizeof(head) ||

@@ -533,7 +533,7 @@ TEST_F_TIMEOUT(unbind_objects, under_jobs, SECONDS)
 	ASSERT_EQ(0, vt_obj_check(&self->o[1]));
 }
 
-static bool suspended(const char *path)
+static bool is_asleep(const char *path)
 {
 	FILE *file = fopen(path, "re");
 	char status[32] = "";
@@ -571,9 +571,9 @@ TEST_F_TIMEOUT(unbind_objects, that_cannot_be_read, 2 * SECONDS)
 	/* What was lost keeps nobody awake. */
 	snprintf(path, sizeof(path), "%s/%s/power/runtime_status",
 		 self->t.dev.driver, self->t.dev.name);
-	for (i = 0; i < 100 && !suspended(path); i++)
+	for (i = 0; i < 100 && !is_asleep(path); i++)
 		vt_sleep_ms(50);
-	EXPECT_TRUE(access(path, F_OK) || suspended(path));
+	EXPECT_TRUE(access(path, F_OK) || is_asleep(path));
 }
 
 TEST_HARNESS_MAIN
