@@ -30,9 +30,6 @@
 #include "vsvm_prefetch.h"
 #include "vsvm_vm.h"
 
-/* Prefetches that work at a time, for all address spaces of a device. */
-#define VSVM_MAX_PREFETCHES	4
-
 /* Passes of eviction between two complaints of a removal that takes long. */
 #define VSVM_REMOVE_TRIES	200
 
@@ -225,10 +222,6 @@ static int vsvm_workqueues_init(struct vsvm_device *vdev)
 
 	vdev->svm_wq = devm_alloc_workqueue(dev, "vsvm-svm", WQ_UNBOUND, 0);
 	if (!vdev->svm_wq)
-		return -ENOMEM;
-	vdev->prefetch_wq = devm_alloc_workqueue(dev, "vsvm-prefetch",
-						 WQ_UNBOUND, VSVM_MAX_PREFETCHES);
-	if (!vdev->prefetch_wq)
 		return -ENOMEM;
 	vdev->timeout_wq = devm_alloc_ordered_workqueue(dev, "vsvm-timeout",
 							WQ_MEM_RECLAIM);

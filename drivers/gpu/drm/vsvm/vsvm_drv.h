@@ -126,9 +126,8 @@ enum vsvm_stat {
  * @release_list: BOs whose last page went home, to be put by @release_work
  * @release_work: puts BOs that were released in atomic context
  * @release_wq: for @release_work
- * @svm_wq: serves faults and collects garbage; unbound, so that address spaces
- *	do not wait for each other
- * @prefetch_wq: moves memory that nobody waits for; so many at a time
+ * @svm_wq: serves faults, collects garbage and moves memory that nobody waits
+ *	for; unbound, so that address spaces do not wait for each other
  * @timeout_wq: handles hung jobs and copies, one after the other
  * @fault_work: drains the fault FIFO
  * @fault_entries: places in the FIFO, constant
@@ -171,7 +170,6 @@ struct vsvm_device {
 	struct work_struct release_work;
 	struct workqueue_struct *release_wq;
 	struct workqueue_struct *svm_wq;
-	struct workqueue_struct *prefetch_wq;
 	struct workqueue_struct *timeout_wq;
 
 	struct work_struct fault_work;

@@ -7,6 +7,11 @@
  * its faults; nothing that either needs waits for one of them. It cannot be left
  * behind: the end of the address space, and so that of the process and of the
  * device, waits for the worker, which looks now and then if it is to stop.
+ *
+ * Each address space has one worker, which takes them in turn: a process whose
+ * memory cannot be had (userfaultfd, FUSE) holds up nobody else. For the same
+ * reason nothing here is under drm_dev_enter(), for which the removal of any DRM
+ * device waits; what moves memory to VRAM sees to that itself.
  */
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
@@ -27,10 +32,7 @@
 
 /* One that nobody waits for. */
 struct vsvm_prefetch {
-	struct kref ref;
 	struct list_head link;		/* in vsvm_vm.prefetches */
-	struct work_struct work;
-	struct vsvm_vm *vm;		/* referenced */
 	struct vsvm_walk *walk;
 	struct dma_fence *fence;
 };
@@ -248,51 +250,59 @@ static const struct dma_fence_ops vsvm_prefetch_fence_ops = {
 	.get_timeline_name = vsvm_prefetch_timeline_name,
 };
 
-static void vsvm_prefetch_free(struct kref *ref)
+static void vsvm_prefetch_free(struct vsvm_prefetch *prefetch)
 {
-	struct vsvm_prefetch *prefetch =
-		container_of(ref, struct vsvm_prefetch, ref);
-
 	vsvm_walk_free(prefetch->walk);
 	dma_fence_put(prefetch->fence);
-	vsvm_vm_put(prefetch->vm);
 	kfree(prefetch);
 }
 
-/* Takes it off the list, with the list's reference. */
+/* It is on no list any more. */
 static void vsvm_prefetch_end(struct vsvm_prefetch *prefetch, int err)
 {
 	if (err)
 		dma_fence_set_error(prefetch->fence, err == -ENODEV ||
 				    err == -EINTR ? -ECANCELED : err);
 	dma_fence_signal(prefetch->fence);
-	scoped_guard(mutex, &prefetch->vm->submit_lock)
-		list_del_init(&prefetch->link);
-	kref_put(&prefetch->ref, vsvm_prefetch_free);
+	vsvm_prefetch_free(prefetch);
 }
 
-static void vsvm_prefetch_work(struct work_struct *work)
+static struct vsvm_prefetch *vsvm_prefetch_next(struct vsvm_vm *vm)
 {
-	struct vsvm_prefetch *prefetch =
-		container_of(work, struct vsvm_prefetch, work);
-	struct vsvm_vm *vm = prefetch->vm;
-	u64 before, after;
-	int idx, err = -ECANCELED;
+	struct vsvm_prefetch *prefetch;
 
-	if (mmget_not_zero(vm->mm)) {
-		if (drm_dev_enter(&vm->vdev->drm, &idx)) {
+	guard(mutex)(&vm->submit_lock);
+	prefetch = list_first_entry_or_null(&vm->prefetches,
+					    struct vsvm_prefetch, link);
+	if (prefetch)
+		list_del(&prefetch->link);
+	return prefetch;
+}
+
+/**
+ * vsvm_prefetch_work - move what nobody waits for
+ * @work: vsvm_vm.prefetch_work
+ */
+void vsvm_prefetch_work(struct work_struct *work)
+{
+	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, prefetch_work);
+	struct vsvm_prefetch *prefetch;
+	u64 before, after;
+	int err;
+
+	while ((prefetch = vsvm_prefetch_next(vm))) {
+		err = -ECANCELED;
+		if (mmget_not_zero(vm->mm)) {
 			err = vsvm_prefetch_run(prefetch->walk, &before, &after);
-			drm_dev_exit(idx);
+			/* Maybe the last user: see vsvm_svm_fault(). */
+			mmput_async(vm->mm);
 		}
-		/* Maybe the last user: see vsvm_svm_fault(). */
-		mmput_async(vm->mm);
+		vsvm_prefetch_end(prefetch, err);
 	}
-	vsvm_prefetch_end(prefetch, err);
 }
 
 /* Consumes the walk on success. */
-static struct vsvm_prefetch *vsvm_prefetch_create(struct vsvm_vm *vm,
-						  struct vsvm_walk *walk)
+static struct vsvm_prefetch *vsvm_prefetch_create(struct vsvm_walk *walk)
 {
 	struct vsvm_prefetch *prefetch =
 		kzalloc_obj(*prefetch, GFP_KERNEL_ACCOUNT);
@@ -304,14 +314,9 @@ static struct vsvm_prefetch *vsvm_prefetch_create(struct vsvm_vm *vm,
 		kfree(prefetch);
 		return NULL;
 	}
-	/* Side by side with others: a context of its own. */
+	/* It may be cancelled before an older one ends: a context of its own. */
 	dma_fence_init(prefetch->fence, &vsvm_prefetch_fence_ops, NULL,
 		       dma_fence_context_alloc(1), 1);
-	kref_init(&prefetch->ref);
-	INIT_LIST_HEAD(&prefetch->link);
-	INIT_WORK(&prefetch->work, vsvm_prefetch_work);
-	kref_get(&vm->ref);
-	prefetch->vm = vm;
 	prefetch->walk = walk;
 	return prefetch;
 }
@@ -325,7 +330,7 @@ static int vsvm_prefetch_start(struct vsvm_vm *vm,
 		return -ECANCELED;
 	list_add_tail(&prefetch->link, &vm->prefetches);
 	drm_syncobj_replace_fence(syncobj, prefetch->fence);
-	queue_work(vm->vdev->prefetch_wq, &prefetch->work);
+	queue_work(vm->vdev->svm_wq, &vm->prefetch_work);
 	return 0;
 }
 
@@ -344,7 +349,7 @@ static int vsvm_prefetch_async(struct vsvm_vm *vm, struct drm_file *file,
 	err = PTR_ERR_OR_ZERO(walk);
 	if (err)
 		goto out;
-	prefetch = vsvm_prefetch_create(vm, walk);
+	prefetch = vsvm_prefetch_create(walk);
 	if (!prefetch) {
 		vsvm_walk_free(walk);
 		err = -ENOMEM;
@@ -354,23 +359,11 @@ static int vsvm_prefetch_async(struct vsvm_vm *vm, struct drm_file *file,
 	if (err) {
 		/* Nobody has seen it. */
 		dma_fence_signal(prefetch->fence);
-		kref_put(&prefetch->ref, vsvm_prefetch_free);
+		vsvm_prefetch_free(prefetch);
 	}
 out:
 	drm_syncobj_put(syncobj);
 	return err;
-}
-
-static struct vsvm_prefetch *vsvm_prefetch_first(struct vsvm_vm *vm)
-{
-	struct vsvm_prefetch *prefetch;
-
-	guard(mutex)(&vm->submit_lock);
-	prefetch = list_first_entry_or_null(&vm->prefetches,
-					    struct vsvm_prefetch, link);
-	if (prefetch)
-		kref_get(&prefetch->ref);
-	return prefetch;
 }
 
 /**
@@ -383,11 +376,9 @@ void vsvm_prefetch_cancel_all(struct vsvm_vm *vm)
 {
 	struct vsvm_prefetch *prefetch;
 
-	while ((prefetch = vsvm_prefetch_first(vm))) {
-		if (cancel_work_sync(&prefetch->work))
-			vsvm_prefetch_end(prefetch, -ECANCELED);
-		kref_put(&prefetch->ref, vsvm_prefetch_free);
-	}
+	cancel_work_sync(&vm->prefetch_work);
+	while ((prefetch = vsvm_prefetch_next(vm)))
+		vsvm_prefetch_end(prefetch, -ECANCELED);
 }
 
 static int vsvm_prefetch_and_wait(struct vsvm_vm *vm,
@@ -420,7 +411,7 @@ int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
 	struct drm_vsvm_prefetch *args = data;
 	const bool async = args->flags & DRM_VSVM_PREFETCH_ASYNC;
 	struct vsvm_vm *vm;
-	int idx, err;
+	int err;
 
 	if (args->flags & ~DRM_VSVM_PREFETCH_ASYNC ||
 	    (!async && args->syncobj))
@@ -430,13 +421,11 @@ int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
 		return PTR_ERR(vm);
 	args->moved = 0;
 	args->skipped = 0;
-	if (drm_dev_enter(drm, &idx)) {
+	if (drm_dev_is_unplugged(drm))
+		err = -ENODEV;
+	else
 		err = async ? vsvm_prefetch_async(vm, file, args) :
 			      vsvm_prefetch_and_wait(vm, args);
-		drm_dev_exit(idx);
-	} else {
-		err = -ENODEV;
-	}
 	vsvm_vm_put(vm);
 	/* Not restarted: the counts would be wrong. */
 	return err == -ERESTARTSYS ? -EINTR : err;

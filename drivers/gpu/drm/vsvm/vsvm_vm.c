@@ -182,6 +182,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	mutex_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->link);
 	INIT_LIST_HEAD(&vm->prefetches);
+	INIT_WORK(&vm->prefetch_work, vsvm_prefetch_work);
 	INIT_WORK(&vm->fault_work, vsvm_vm_fault_work);
 	INIT_WORK(&vm->close_work, vsvm_vm_close_work);
 	init_completion(&vm->closed_now);

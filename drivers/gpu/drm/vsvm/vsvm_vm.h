@@ -133,7 +133,8 @@ struct vsvm_queue {
  * @closed: it has ended; with @close_lock, @submit_lock and @lock to set
  * @link: in vsvm_device.vms
  * @submit_lock: order of jobs; covers @prefetches
- * @prefetches: those that nobody waits for and that have not ended
+ * @prefetches: those that nobody waits for and that have not begun
+ * @prefetch_work: takes them in turn
  * @awake: it keeps the device awake
  * @gpuvm: buffer objects bound in it
  * @svm: mirror of the process
@@ -176,6 +177,7 @@ struct vsvm_vm {
 	/* Order of jobs. */
 	struct mutex submit_lock;
 	struct list_head prefetches;
+	struct work_struct prefetch_work;
 
 	bool awake;
 	struct drm_gpuvm gpuvm;
