@@ -3,10 +3,14 @@
  * DRM_IOCTL_VSVM_PREFETCH with a fence instead of a wait.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +22,7 @@
 #define PAGE	vsvm_page_size()
 #define WAIT_MS	60000
 
-/* More than the driver works on at a time. */
+/* More than the machine works on at a time. */
 #define MANY	24
 
 FIXTURE(prefetch) {
@@ -225,6 +229,48 @@ TEST_F_TIMEOUT(prefetch, process_goes, SECONDS)
 	}
 	ASSERT_EQ(0, vt_buf_add(t, b, 0, MIB, 1));
 	ASSERT_EQ(0, vt_buf_check(b));
+}
+
+/* Memory that a monitor does not give holds up its address space, and no other. */
+TEST_F_TIMEOUT(prefetch, monitor_sleeps, SECONDS)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct pollfd uffd = { .events = POLLIN };
+	struct vt_buf *b = &self->b;
+	__u32 sync[MANY];
+	struct vt other;
+	unsigned int i;
+	__u8 *p;
+
+	uffd.fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (uffd.fd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, ioctl(uffd.fd, UFFDIO_API, &api));
+	p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	ASSERT_NE(NULL, p);
+	reg.range.start = vsvm_addr(p);
+	reg.range.len = LARGE_PAGE;
+	ASSERT_EQ(0, ioctl(uffd.fd, UFFDIO_REGISTER, &reg));
+	ASSERT_EQ(0, vt_open(&other));
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(0, vt_syncobj_create(&other, &sync[i]));
+		ASSERT_EQ(0, start(&other, p + i * PAGE, PAGE,
+				   DRM_VSVM_LOC_SYSTEM, sync[i]));
+	}
+	ASSERT_EQ(1, poll(&uffd, 1, WAIT_MS));
+	ASSERT_EQ(0, start(&self->t, b->p, b->len, DRM_VSVM_LOC_DEVICE,
+			   self->sync));
+	EXPECT_EQ(0, vt_syncobj_wait(&self->t, self->sync, 0, WAIT_MS / 2));
+	EXPECT_EQ(0, vt_buf_elsewhere(&self->t, b, IN_VRAM));
+	for (i = 0; i < MANY; i++)
+		EXPECT_EQ(0, vt_syncobj_status(&other, sync[i]));
+	close(uffd.fd);
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(0, vt_syncobj_wait(&other, sync[i], 0, WAIT_MS));
+		EXPECT_EQ(1, vt_syncobj_status(&other, sync[i]));
+	}
+	vt_close(&other);
 }
 
 /* The memory goes while it is on its way. */
