@@ -251,19 +251,15 @@ int vsvm_madvise_ioctl(struct drm_device *drm, void *data,
 {
 	const struct drm_vsvm_madvise *args = data;
 	struct vsvm_vm *vm;
-	int idx, err;
+	int err;
 
 	if (args->pad)
 		return -EINVAL;
 	vm = vsvm_vm_lookup(file, args->vm_id);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	if (drm_dev_enter(drm, &idx)) {
-		err = vsvm_madvise(vm, args);
-		drm_dev_exit(idx);
-	} else {
-		err = -ENODEV;
-	}
+	/* As vsvm_exclusive_ioctl(): who has it locked may wait for a user. */
+	err = drm_dev_is_unplugged(drm) ? -ENODEV : vsvm_madvise(vm, args);
 	vsvm_vm_put(vm);
 	return err;
 }

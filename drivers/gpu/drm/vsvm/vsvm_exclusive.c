@@ -355,7 +355,7 @@ int vsvm_exclusive_ioctl(struct drm_device *drm, void *data,
 {
 	struct drm_vsvm_exclusive *args = data;
 	struct vsvm_vm *vm;
-	int idx, err;
+	int err;
 
 	if (args->flags)
 		return -EINVAL;
@@ -363,12 +363,12 @@ int vsvm_exclusive_ioctl(struct drm_device *drm, void *data,
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	args->taken = 0;
-	if (drm_dev_enter(drm, &idx)) {
-		err = vsvm_exclusive(vm, args);
-		drm_dev_exit(idx);
-	} else {
-		err = -ENODEV;
-	}
+	/*
+	 * Not under drm_dev_enter(), for which the removal of any DRM device
+	 * waits: userfaultfd may take its time. The device is there as long as
+	 * the address space is locked and not closed.
+	 */
+	err = drm_dev_is_unplugged(drm) ? -ENODEV : vsvm_exclusive(vm, args);
 	vsvm_vm_put(vm);
 	return err;
 }

@@ -196,19 +196,15 @@ int vsvm_residency_ioctl(struct drm_device *drm, void *data,
 {
 	struct drm_vsvm_residency *args = data;
 	struct vsvm_vm *vm;
-	int idx, err;
+	int err;
 
 	if (args->flags)
 		return -EINVAL;
 	vm = vsvm_vm_lookup(file, args->vm_id);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	if (drm_dev_enter(drm, &idx)) {
-		err = vsvm_residency(vm, args);
-		drm_dev_exit(idx);
-	} else {
-		err = -ENODEV;
-	}
+	/* As vsvm_exclusive_ioctl(): @pages may be memory of userfaultfd. */
+	err = drm_dev_is_unplugged(drm) ? -ENODEV : vsvm_residency(vm, args);
 	vsvm_vm_put(vm);
 	return err;
 }
