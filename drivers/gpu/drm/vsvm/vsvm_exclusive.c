@@ -151,7 +151,10 @@ static int vsvm_exclusive_map(struct vsvm_vm *vm, struct vsvm_range *range,
 	return vsvm_wait_for(ring, &wait);
 }
 
-/* Let the GPU go ahead, while a CPU that wants the page waits for the folio. */
+/*
+ * Let the GPU go ahead, while a CPU that wants the page waits for the folio, and
+ * who wants to change the address space for mmap_lock.
+ */
 static void vsvm_exclusive_linger(struct vsvm_queue *queue)
 {
 	const unsigned int us = min(VSVM_EXCLUSIVE_US << min(queue->fault_repeat, 8u),
@@ -176,22 +179,17 @@ static int vsvm_exclusive_errno(int err)
 	}
 }
 
-static int vsvm_exclusive_take_once(struct vsvm_vm *vm, struct vsvm_range *range,
-				    struct vsvm_queue *queue)
+/* With mmap_lock held: fork() fails if it finds such a page with a locked folio. */
+static int vsvm_exclusive_take_locked(struct vsvm_vm *vm,
+				      struct vsvm_range *range,
+				      struct vsvm_queue *queue)
 {
-	const unsigned long addr = drm_gpusvm_range_start(&range->base);
 	struct folio *folio;
 	struct page *page;
 	int err;
 
-	err = vsvm_exclusive_fault_in(vm, addr);
-	if (err)
-		return vsvm_exclusive_errno(err);
-	vsvm_exclusive_watch(vm, range);
-	if (mmap_read_lock_killable(vm->mm))
-		return -EINTR;
-	page = make_device_exclusive(vm->mm, addr, vm, &folio);
-	mmap_read_unlock(vm->mm);
+	page = make_device_exclusive(vm->mm, drm_gpusvm_range_start(&range->base),
+				     vm, &folio);
 	if (IS_ERR(page))
 		return vsvm_exclusive_errno(PTR_ERR(page));
 	err = vsvm_exclusive_map(vm, range, page);
@@ -199,6 +197,22 @@ static int vsvm_exclusive_take_once(struct vsvm_vm *vm, struct vsvm_range *range
 		vsvm_exclusive_linger(queue);
 	folio_unlock(folio);
 	folio_put(folio);
+	return err;
+}
+
+static int vsvm_exclusive_take_once(struct vsvm_vm *vm, struct vsvm_range *range,
+				    struct vsvm_queue *queue)
+{
+	int err;
+
+	err = vsvm_exclusive_fault_in(vm, drm_gpusvm_range_start(&range->base));
+	if (err)
+		return vsvm_exclusive_errno(err);
+	vsvm_exclusive_watch(vm, range);
+	if (mmap_read_lock_killable(vm->mm))
+		return -EINTR;
+	err = vsvm_exclusive_take_locked(vm, range, queue);
+	mmap_read_unlock(vm->mm);
 	return err;
 }
 
