@@ -189,6 +189,19 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	return vm;
 }
 
+/*
+ * Tell lockdep at once what an invalidation may lead to: it waits for an engine
+ * that may have to be reset. drm_gpusvm has told it what leads to one.
+ */
+static void vsvm_vm_prime_lockdep(struct vsvm_vm *vm)
+{
+	if (!IS_ENABLED(CONFIG_LOCKDEP))
+		return;
+	down_write(&vm->svm.notifier_lock);
+	might_lock(&vm->vdev->reset_lock);
+	up_write(&vm->svm.notifier_lock);
+}
+
 /**
  * vsvm_vm_create - make an address space that mirrors the calling process
  * @vdev: device, under drm_dev_enter()
@@ -212,6 +225,7 @@ struct vsvm_vm *vsvm_vm_create(struct vsvm_device *vdev)
 	err = vsvm_bind_init(vm);
 	if (err)
 		goto err_svm;
+	vsvm_vm_prime_lockdep(vm);
 	err = vsvm_sched_init(vm);
 	if (err)
 		goto err_bind;
