@@ -19,6 +19,7 @@
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
+#include <linux/string.h>
 
 #include "vsvm_advice.h"
 #include "vsvm_exclusive.h"
@@ -376,14 +377,25 @@ static int vsvm_fault_once(struct vsvm_access *access)
 	return vsvm_fault_map(access, range, &ctx);
 }
 
+/* Does the queue get anywhere? Not if the same few pages fault in turn. */
 static void vsvm_fault_note(struct vsvm_queue *queue, unsigned long addr)
 {
-	if (queue->fault_page == addr >> PAGE_SHIFT) {
-		queue->fault_repeat++;
-	} else {
-		queue->fault_page = addr >> PAGE_SHIFT;
-		queue->fault_repeat = 0;
+	const u64 page = addr >> PAGE_SHIFT;
+	const u32 seen = READ_ONCE(queue->ring->seen);
+	unsigned int i;
+
+	if (seen != queue->fault_seen) {
+		queue->fault_seen = seen;
+		memset(queue->fault_page, 0, sizeof(queue->fault_page));
 	}
+	for (i = 0; i < VSVM_FAULT_PAGES; i++) {
+		if (queue->fault_page[i] == page) {
+			queue->fault_repeat++;
+			return;
+		}
+	}
+	queue->fault_page[queue->fault_next++ % VSVM_FAULT_PAGES] = page;
+	queue->fault_repeat = 0;
 }
 
 static int vsvm_fault_retry(struct vsvm_access *access)

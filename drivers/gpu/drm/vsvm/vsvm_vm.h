@@ -91,6 +91,9 @@ static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
 
 #define VSVM_VM_QUEUES	DRM_VSVM_NUM_QUEUES
 
+/* Pages that faulted last; an operation of the GPU needs several at once. */
+#define VSVM_FAULT_PAGES	4
+
 /**
  * struct vsvm_queue - one of the queues of an address space
  * @vm: address space
@@ -101,8 +104,10 @@ static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
  * @fence_seqno: of the last one; jobs of a queue run one after the other
  * @busy_until: when the last of them was done
  * @served: faults served, to tell a slow job from a hung one
- * @fault_page: page that faulted last, with vsvm_vm.lock
- * @fault_repeat: how often in a row
+ * @fault_page: pages that faulted last, in a ring; with vsvm_vm.lock
+ * @fault_next: place of the next one
+ * @fault_seen: what the queue had completed then
+ * @fault_repeat: how often these faulted again, and no other one did
  */
 struct vsvm_queue {
 	struct vsvm_vm *vm;
@@ -113,7 +118,9 @@ struct vsvm_queue {
 	u64 fence_seqno;
 	u64 busy_until;
 	atomic_t served;
-	u64 fault_page;
+	u64 fault_page[VSVM_FAULT_PAGES];
+	unsigned int fault_next;
+	u32 fault_seen;
 	unsigned int fault_repeat;
 };
 
