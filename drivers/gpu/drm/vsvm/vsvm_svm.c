@@ -305,10 +305,27 @@ static int vsvm_fault_look(struct vsvm_access *access)
 	return 0;
 }
 
-/* Each attempt is at a smaller piece, so that others are not in its way. */
-static int vsvm_fault_not_atomic(struct vsvm_access *access)
+/* Was it in our VRAM, until another device took it? */
+static bool vsvm_fault_lost(const struct vsvm_access *access,
+			    struct vsvm_range *range)
 {
-	if (access->span.anon && ++access->atomic_tries < VSVM_ATOMIC_TRIES)
+	struct vsvm_vm *vm = access->queue->vm;
+	const unsigned long page =
+		(access->addr - drm_gpusvm_range_start(&range->base)) >> PAGE_SHIFT;
+
+	return !access->place_err && !vsvm_range_scan(vm, range, vm->vdev) &&
+	       (vm->scan_res[page] & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER;
+}
+
+/* Each attempt is at a smaller piece, so that others are not in its way. */
+static int vsvm_fault_not_atomic(struct vsvm_access *access,
+				 struct vsvm_range *range)
+{
+	const bool is_last = access->tries + 1 == VSVM_FAULT_TRIES;
+
+	if (access->span.anon && !is_last &&
+	    (vsvm_fault_lost(access, range) ||
+	     ++access->atomic_tries < VSVM_ATOMIC_TRIES))
 		return -EAGAIN;
 	return access->place_err == -ENOSPC || access->place_err == -ENOMEM ?
 	       access->place_err : -EACCES;
@@ -341,7 +358,7 @@ static int vsvm_fault_map(struct vsvm_access *access, struct vsvm_range *range,
 		err = vsvm_range_map(vm, range);
 	if (!err && access->atomic &&
 	    vsvm_range_not_atomic_at(vm, range, access->addr))
-		err = vsvm_fault_not_atomic(access);
+		err = vsvm_fault_not_atomic(access, range);
 	return err;
 }
 
