@@ -121,7 +121,7 @@ enum vsvm_stat {
  * @peer: in the driver's list of devices that share an owner cookie
  * @peer_link: in the list of devices that can have links to each other
  * @link_up: its link is plugged in
- * @link_work: takes away what is mapped over it, after it failed
+ * @link_work: has what is mapped over it taken away, after it failed
  * @cache: holds the drm_pagemap while nobody uses it
  * @release_list: BOs whose last page went home, to be put by @release_work
  * @release_work: puts BOs that were released in atomic context

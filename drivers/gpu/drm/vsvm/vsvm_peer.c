@@ -17,7 +17,6 @@
 #include <linux/rculist.h>
 
 #include "vsvm_peer.h"
-#include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
 /* All bound devices, for readers under RCU. */
@@ -186,7 +185,9 @@ void vsvm_peer_debugfs(struct vsvm_device *vdev, struct dentry *root)
  * vsvm_peer_lost_work - take away what is mapped over the link
  * @work: vsvm_device.link_work
  *
- * An access to a peer failed. Who touches the memory again asks anew.
+ * An access to a peer failed. Who touches the memory again asks anew. Each
+ * address space does it by itself: one that is at work for long holds up no
+ * other.
  */
 void vsvm_peer_lost_work(struct work_struct *work)
 {
@@ -197,7 +198,7 @@ void vsvm_peer_lost_work(struct work_struct *work)
 
 	num = vsvm_vm_collect(vdev, vms, ARRAY_SIZE(vms));
 	for (i = 0; i < num; i++) {
-		vsvm_svm_forget_peers(vms[i]);
+		queue_work(vdev->svm_wq, &vms[i]->link_work);
 		vsvm_vm_put(vms[i]);
 	}
 }

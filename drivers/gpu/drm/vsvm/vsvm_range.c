@@ -298,11 +298,12 @@ void vsvm_svm_forget(struct vsvm_vm *vm, unsigned long start, unsigned long end)
 }
 
 /**
- * vsvm_svm_forget_peers - take the memory of other devices from the GPU
- * @vm: address space
+ * vsvm_svm_link_work - take the memory of other devices from the GPU
+ * @work: vsvm_vm.link_work
  */
-void vsvm_svm_forget_peers(struct vsvm_vm *vm)
+void vsvm_svm_link_work(struct work_struct *work)
 {
+	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, link_work);
 	struct drm_gpusvm_notifier *notifier;
 
 	guard(mutex)(&vm->lock);

@@ -13,6 +13,7 @@ struct vsvm_device;
 struct vsvm_queue;
 struct vsvm_target;
 struct vsvm_vm;
+struct work_struct;
 
 /* Pages that a scan looks at in one go: a large page. */
 #define VSVM_SCAN_PAGES	512
@@ -53,7 +54,7 @@ void vsvm_svm_unmap_all(struct vsvm_vm *vm);
 void vsvm_svm_fini(struct vsvm_vm *vm);
 void vsvm_svm_forget(struct vsvm_vm *vm, unsigned long start,
 		     unsigned long end);
-void vsvm_svm_forget_peers(struct vsvm_vm *vm);
+void vsvm_svm_link_work(struct work_struct *work);
 int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access);
 
 /* vsvm_place.c */

@@ -184,6 +184,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	INIT_LIST_HEAD(&vm->prefetches);
 	INIT_WORK(&vm->prefetch_work, vsvm_prefetch_work);
 	INIT_WORK(&vm->fault_work, vsvm_vm_fault_work);
+	INIT_WORK(&vm->link_work, vsvm_svm_link_work);
 	INIT_WORK(&vm->close_work, vsvm_vm_close_work);
 	init_completion(&vm->closed_now);
 	return vm;
@@ -276,6 +277,8 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 		vsvm_svm_fini(vm);
 	}
 	cancel_work_sync(&vm->gc_work);
+	/* It may be queued until the end. */
+	disable_work_sync(&vm->link_work);
 	vsvm_vm_fini_parts(vm);
 	vsvm_vm_retract(vm);
 }

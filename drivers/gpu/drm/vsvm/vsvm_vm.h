@@ -158,6 +158,7 @@ struct vsvm_queue {
  * @gc_lock: protects @gc_list; taken in invalidations
  * @gc_list: ranges whose memory was unmapped
  * @gc_work: removes them
+ * @link_work: takes away what is mapped over the link, after it failed
  * @fault: what each queue is stalled at, with vsvm_device.fault_lock
  * @faults: of these, which are to be served: a bit each
  * @fault_work: serves them
@@ -205,6 +206,7 @@ struct vsvm_vm {
 	spinlock_t gc_lock;
 	struct list_head gc_list;
 	struct work_struct gc_work;
+	struct work_struct link_work;
 
 	struct vsvm_hw_fault fault[VSVM_VM_QUEUES];
 	unsigned long faults;
