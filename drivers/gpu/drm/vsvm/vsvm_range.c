@@ -6,6 +6,7 @@
 #include <drm/drm_gpusvm.h>
 #include <drm/drm_print.h>
 #include <linux/mm.h>
+#include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
@@ -123,10 +124,15 @@ void vsvm_svm_collect(struct vsvm_vm *vm)
 static void vsvm_svm_gc_work(struct work_struct *work)
 {
 	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, gc_work);
+	const bool used = mmget_not_zero(vm->mm);
 
-	guard(mutex)(&vm->lock);
-	if (!vm->closed)
-		vsvm_svm_collect(vm);
+	scoped_guard(mutex, &vm->lock) {
+		if (!vm->closed)
+			vsvm_svm_collect(vm);
+	}
+	/* Maybe the last user: see vsvm_svm_fault(). Not with the lock held. */
+	if (used)
+		mmput_async(vm->mm);
 }
 
 static void vsvm_svm_add_garbage(struct vsvm_vm *vm, struct vsvm_range *range,
