@@ -508,6 +508,44 @@ TEST_F_TIMEOUT(exclusive, fork, SECONDS)
 	EXPECT_EQ(200u, *self->counter);
 }
 
+struct forker {
+	pthread_t thread;
+	bool *stop;
+	unsigned int forks;
+	int err;
+};
+
+static void *fork_on_and_on(void *data)
+{
+	struct forker *f = data;
+	pid_t pid;
+
+	while (!f->err && !__atomic_load_n(f->stop, __ATOMIC_RELAXED)) {
+		pid = fork();
+		if (!pid)
+			_exit(0);
+		f->err = pid < 0 ? -errno : vt_join(pid);
+		f->forks++;
+	}
+	return NULL;
+}
+
+/* A child can be had at any time, also while a page is being taken. */
+TEST_F_TIMEOUT(exclusive, fork_in_a_fight, SECONDS)
+{
+	bool stop = false;
+	struct forker f = { .stop = &stop };
+	int err;
+
+	ASSERT_EQ(0, pthread_create(&f.thread, NULL, fork_on_and_on, &f));
+	err = fight_over(&self->t, self->counter, 10, 100);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(f.thread, NULL);
+	ASSERT_EQ(0, err);
+	EXPECT_EQ(0, f.err);
+	EXPECT_LT(0u, f.forks);
+}
+
 TEST_F_TIMEOUT(exclusive, mprotect, SECONDS)
 {
 	struct vt *t = &self->t;

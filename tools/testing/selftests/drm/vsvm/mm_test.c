@@ -324,6 +324,51 @@ TEST_F_TIMEOUT(mm, threads_read_the_same, SECONDS)
 	}
 }
 
+static void *touch_on_and_on(void *arg)
+{
+	struct worker *w = arg;
+
+	while (!__atomic_load_n(w->stop, __ATOMIC_RELAXED)) {
+		__atomic_fetch_add(w->b->p + w->number, 1, __ATOMIC_RELAXED);
+		w->rounds++;
+	}
+	return NULL;
+}
+
+/*
+ * A GPU that needs two pages at once, and a CPU at each of them. They touch
+ * other bytes than it does.
+ */
+TEST_F_TIMEOUT(mm, fight_over_two_pages, SECONDS)
+{
+	const size_t at[] = { 0, LARGE_PAGE + PAGE };
+	struct worker w[ARRAY_SIZE(at)];
+	struct vt_buf *b = &self->b;
+	bool stop = false;
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		w[i] = (struct worker){ .b = b, .stop = &stop,
+					.number = at[i] + PAGE - 1 };
+		ASSERT_EQ(0, pthread_create(&w[i].thread, NULL,
+					    touch_on_and_on, &w[i]));
+	}
+	for (i = 0; i < 5 && !err; i++)
+		err = vt_copy(&self->t, b->p + at[1] + i * 256, b->p + at[0],
+			      256);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		pthread_join(w[i].thread, NULL);
+		EXPECT_LT(0u, w[i].rounds);
+		b->model[w[i].number] += w[i].rounds;
+	}
+	ASSERT_EQ(0, err);
+	for (i = 0; i < 5; i++)
+		memcpy(b->model + at[1] + i * 256, b->model + at[0], 256);
+	ASSERT_EQ(0, vt_buf_check(b));
+}
+
 static void *unmap_slowly(void *arg)
 {
 	struct worker *w = arg;
