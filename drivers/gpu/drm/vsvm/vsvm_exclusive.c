@@ -173,6 +173,9 @@ static int vsvm_exclusive_errno(int err)
 	case -EBUSY:
 	case -EAGAIN:
 		return -EAGAIN;
+	case -EFAULT:
+		/* The mapping changed since we looked: the next try decides. */
+		return -EAGAIN;
 	default:
 		/* Of a file, of a hugetlbfs, poisoned, gone. */
 		return -EACCES;
