@@ -309,13 +309,15 @@ int vsvm_exclusive_look(struct vsvm_vm *vm, unsigned long start,
 	return 0;
 }
 
-/* Return: whether it could be taken, or an error. */
-static int vsvm_exclusive_page(struct vsvm_vm *vm, unsigned long addr)
+/* Return: whether it could be taken, or an error. Sets where to go on. */
+static int vsvm_exclusive_page(struct vsvm_vm *vm, unsigned long addr,
+			       unsigned long *next)
 {
 	unsigned int tries = VSVM_EXCLUSIVE_TRIES;
 	struct vsvm_span span;
 	int err;
 
+	*next = addr + PAGE_SIZE;
 	do {
 		ACQUIRE(mutex_intr, lock)(&vm->lock);
 		err = ACQUIRE_ERR(mutex_intr, &lock);
@@ -327,8 +329,14 @@ static int vsvm_exclusive_page(struct vsvm_vm *vm, unsigned long addr)
 		err = vsvm_span_at(vm->mm, addr, &span);
 		if (err == -EFAULT)
 			return 0;
-		if (!err)
-			err = vsvm_exclusive_take(vm, addr, &span, NULL);
+		if (err)
+			return err;
+		if (!span.anon || !span.write) {
+			/* As all of the mapping. */
+			*next = span.end;
+			return 0;
+		}
+		err = vsvm_exclusive_take(vm, addr, &span, NULL);
 	} while (err == -EAGAIN && --tries);
 	if (err == -EAGAIN || err == -EACCES || err == -EFAULT)
 		return 0;
@@ -337,7 +345,7 @@ static int vsvm_exclusive_page(struct vsvm_vm *vm, unsigned long addr)
 
 static int vsvm_exclusive(struct vsvm_vm *vm, struct drm_vsvm_exclusive *args)
 {
-	unsigned long addr;
+	unsigned long addr, next;
 	int taken;
 	u64 end;
 	int err;
@@ -347,10 +355,12 @@ static int vsvm_exclusive(struct vsvm_vm *vm, struct drm_vsvm_exclusive *args)
 		err = vsvm_span_check(vm->mm, args->start, end);
 	if (err)
 		return err;
-	for (addr = args->start; addr < end; addr += PAGE_SIZE) {
+	for (addr = args->start; addr < end; addr = next) {
 		if (signal_pending(current))
 			return -EINTR;
-		taken = vsvm_exclusive_page(vm, addr);
+		if (drm_dev_is_unplugged(&vm->vdev->drm))
+			return -ENODEV;
+		taken = vsvm_exclusive_page(vm, addr, &next);
 		if (taken < 0)
 			return taken;
 		args->taken += taken;

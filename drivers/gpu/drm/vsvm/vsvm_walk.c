@@ -172,6 +172,8 @@ static int vsvm_residency(struct vsvm_vm *vm,
 		next = vsvm_walk_next(walk, addr);
 		if (fatal_signal_pending(current))
 			return -EINTR;
+		if (drm_dev_is_unplugged(&vm->vdev->drm))
+			return -ENODEV;
 		err = vsvm_walk_scan(walk, addr, next, walk->before);
 		if (err)
 			return err;
