@@ -7,6 +7,7 @@
  * it is. To VRAM it goes in the largest aligned pieces that work; the core finds
  * them by itself if it has the additions for it.
  */
+#include <drm/drm_drv.h>
 #include <linux/hmm.h>
 #include <linux/hugetlb_inline.h>
 #include <linux/memremap.h>
@@ -19,9 +20,11 @@
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
 #include "vsvm_svm.h"
+#include "vsvm_vm.h"
 
 /* A scan that is disturbed this often gives up. */
 #define VSVM_SCAN_TRIES		64
+/* How long one that is to move pages tries again, for all of its range. */
 #define VSVM_FAULT_TIMEOUT	HZ
 
 /* Allocation sizes, in descending order. */
@@ -270,8 +273,16 @@ int vsvm_place_in_vram(const struct vsvm_target *to, struct mm_struct *mm,
 	return err;
 }
 
+/* Does anybody still want what a request does? */
+static bool vsvm_place_wanted(const struct vsvm_vm *vm)
+{
+	return !READ_ONCE(vm->closed) && !signal_pending(current) &&
+	       !drm_dev_is_unplugged(&vm->vdev->drm);
+}
+
 /**
  * vsvm_place_in_ram - move memory to system memory
+ * @vm: address space, for which that is done
  * @scanner: whose memory; nobody else may use it meanwhile
  * @start: first address
  * @end: address after the last one, at most VSVM_SCAN_PAGES away
@@ -280,11 +291,13 @@ int vsvm_place_in_vram(const struct vsvm_target *to, struct mm_struct *mm,
  *
  * Context: process, without mmap_lock.
  *
- * Return: 0 also if some stayed; -EINTR.
+ * Return: 0 also if some stayed, such as when the address space is closed or a
+ * signal comes; -EINTR.
  */
-int vsvm_place_in_ram(struct vsvm_scanner *scanner, unsigned long start,
-		      unsigned long end)
+int vsvm_place_in_ram(const struct vsvm_vm *vm, struct vsvm_scanner *scanner,
+		      unsigned long start, unsigned long end)
 {
+	const unsigned long deadline = jiffies + VSVM_FAULT_TIMEOUT;
 	struct hmm_range range = {
 		.notifier = scanner->notifier,
 		.hmm_pfns = scanner->pfn,
@@ -294,13 +307,15 @@ int vsvm_place_in_ram(struct vsvm_scanner *scanner, unsigned long start,
 	unsigned long size = end - start;
 	int err;
 
-	while (start < end) {
+	while (start < end && vsvm_place_wanted(vm)) {
+		/* Once that is over, each page still has a try. */
+		const long left = max(1l, (long)(deadline - jiffies));
+
 		range.start = start;
 		range.end = start + size;
 		memset(scanner->pfn, 0, (size >> PAGE_SHIFT) *
 		       sizeof(*scanner->pfn));
-		err = hmm_range_fault_unlocked_timeout(&range,
-						       VSVM_FAULT_TIMEOUT);
+		err = hmm_range_fault_unlocked_timeout(&range, left);
 		if (err == -EINTR)
 			return err;
 		/* Some page cannot be had: let it not keep the others. */

@@ -131,9 +131,9 @@ static int vsvm_prefetch_step(struct vsvm_walk *walk, unsigned long start,
 		return err;
 	*there += vsvm_prefetch_there(walk, walk->before, npages);
 	if (!vsvm_prefetch_to_vram(walk))
-		return vsvm_place_in_ram(&walk->scanner, start, end);
+		return vsvm_place_in_ram(walk->vm, &walk->scanner, start, end);
 	if (vsvm_prefetch_detour(walk, npages)) {
-		err = vsvm_place_in_ram(&walk->scanner, start, end);
+		err = vsvm_place_in_ram(walk->vm, &walk->scanner, start, end);
 		if (err)
 			return err;
 		memset(walk->before, DRM_VSVM_RES_SYSTEM, npages);

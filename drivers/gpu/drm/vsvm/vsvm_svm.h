@@ -71,8 +71,8 @@ int vsvm_place_at_once(const struct vsvm_target *to, struct mm_struct *mm,
 int vsvm_place_in_vram(const struct vsvm_target *to, struct mm_struct *mm,
 		       unsigned long start, unsigned long end, const u8 *res,
 		       unsigned long min_size);
-int vsvm_place_in_ram(struct vsvm_scanner *scanner, unsigned long start,
-		      unsigned long end);
+int vsvm_place_in_ram(const struct vsvm_vm *vm, struct vsvm_scanner *scanner,
+		      unsigned long start, unsigned long end);
 
 /* vsvm_migrate.c */
 u64 vsvm_addr_offset(struct vsvm_device *vdev,
