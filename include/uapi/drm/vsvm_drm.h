@@ -234,7 +234,7 @@ struct drm_vsvm_sync {
  * -ENOSPC (no VRAM for what must be there), -ENODEV, -ETIME (the job hung and
  * was cancelled), -ECANCELED (device unbound or VM destroyed), -EIO (engine
  * error), -EREMOTEIO (the link to another device went down; its memory is safe,
- * and the next job finds another way to it), -EINTR or -ERESTARTSYS while
+ * and a later job finds another way to it), -EINTR or -ERESTARTSYS while
  * waiting: the job goes on.
  */
 struct drm_vsvm_exec {
@@ -276,11 +276,15 @@ struct drm_vsvm_exec {
  * Memory of a device that has no link to the one at @location goes by way of
  * system memory.
  *
+ * After -ENODEV, -ENOMEM, -EINTR and -ECANCELED some of the memory may have
+ * moved, and @moved and @skipped say nothing. To do it again does no harm.
+ *
  * Errors: -EINVAL (range unaligned, empty, wrapping or beyond the address
  * space), -ENOENT (VM, syncobj), -EPERM, -ENXIO (no link to that device, or no
  * such device), -EFAULT (part of the range is not mapped; nothing has moved),
- * -ENODEV, -ENOMEM, -EINTR, -ECANCELED (the address space was closed, or the
- * device unbound, meanwhile; also of the fence).
+ * -ENODEV (the device is gone; or the address space was closed meanwhile),
+ * -ENOMEM, -EINTR, -ECANCELED (the address space was closed, or the device
+ * unbound, meanwhile; also of the fence).
  */
 struct drm_vsvm_prefetch {
 	__u32 vm_id;
@@ -462,9 +466,13 @@ struct drm_vsvm_madvise {
  * @taken: out: pages that are the GPU's now
  *
  * The pages stay in system memory (those in VRAM come home before). The GPU may
- * work on them until a CPU touches them, which takes them back. Pages that
- * cannot be taken, such as those of files, are left as they are: that is not an
- * error.
+ * work on them until a CPU touches them, which takes them back, as do PREFETCH
+ * and accesses by the GPU of another address space. Pages that cannot be taken,
+ * such as those of files, are left as they are: that is not an error.
+ *
+ * After -ENODEV, -ENOMEM, -ENOSPC, -EIO, -EINTR and -ECANCELED the pages that
+ * were taken before that are the GPU's, if there still is one, and @taken says
+ * how many.
  *
  * Errors: -EINVAL, -ENOENT (VM), -EPERM, -EFAULT (part of the range is not
  * mapped), -ENODEV, -ENOMEM, -ENOSPC (no VRAM for a page table), -EIO, -EINTR,
