@@ -11,6 +11,7 @@
 #include <linux/dma-fence-chain.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "vsvm_sched.h"
@@ -84,23 +85,19 @@ static bool vsvm_kernel_valid(const struct drm_vsvm_kernel *kernel, u64 limit)
 }
 
 static int vsvm_exec_kernels(struct vsvm_job *job,
-			     const struct drm_vsvm_exec *args, u64 limit)
+			     const struct drm_vsvm_kernel *kernel, u64 limit)
 {
-	const struct drm_vsvm_kernel __user *user = u64_to_user_ptr(args->kernels);
-	struct drm_vsvm_kernel kernel;
 	u32 i;
 
-	for (i = 0; i < args->num_kernels; i++) {
-		if (copy_from_user(&kernel, &user[i], sizeof(kernel)))
-			return -EFAULT;
-		if (!vsvm_kernel_valid(&kernel, limit))
+	for (i = 0; i < job->num; i++, kernel++) {
+		if (!vsvm_kernel_valid(kernel, limit))
 			return -EINVAL;
 		job->cmd[i] = (struct vsvm_hw_cmd) {
-			.op = vsvm_ops[kernel.op].hw_op,
-			.dst = kernel.dst,
-			.src = kernel.src,
-			.len = kernel.count,
-			.arg = kernel.arg,
+			.op = vsvm_ops[kernel->op].hw_op,
+			.dst = kernel->dst,
+			.src = kernel->src,
+			.len = kernel->count,
+			.arg = kernel->arg,
 		};
 	}
 	return 0;
@@ -161,22 +158,17 @@ static int vsvm_exec_signal(struct vsvm_signals *signals, struct drm_file *file,
 
 static int vsvm_exec_syncs(struct vsvm_job *job, struct vsvm_signals *signals,
 			   struct drm_file *file,
-			   const struct drm_vsvm_exec *args)
+			   const struct drm_vsvm_sync *sync, u32 num)
 {
-	const struct drm_vsvm_sync __user *user = u64_to_user_ptr(args->syncs);
-	struct drm_vsvm_sync sync;
-	u32 i;
 	int err;
 
-	for (i = 0; i < args->num_syncs; i++) {
-		if (copy_from_user(&sync, &user[i], sizeof(sync)))
-			return -EFAULT;
-		if (sync.flags & ~DRM_VSVM_SYNC_SIGNAL)
+	for (; num; num--, sync++) {
+		if (sync->flags & ~DRM_VSVM_SYNC_SIGNAL)
 			return -EINVAL;
-		if (sync.flags & DRM_VSVM_SYNC_SIGNAL)
-			err = vsvm_exec_signal(signals, file, &sync);
+		if (sync->flags & DRM_VSVM_SYNC_SIGNAL)
+			err = vsvm_exec_signal(signals, file, sync);
 		else
-			err = vsvm_exec_wait_for(job, file, &sync);
+			err = vsvm_exec_wait_for(job, file, sync);
 		if (err)
 			return err;
 	}
@@ -216,10 +208,17 @@ static int vsvm_exec_push(struct vsvm_job *job, struct vsvm_signals *signals,
 	return 0;
 }
 
+/* The arrays that @args points to, and what came of the job. */
+struct vsvm_submission {
+	const struct drm_vsvm_exec *args;
+	const struct drm_vsvm_kernel *kernels;
+	const struct drm_vsvm_sync *syncs;
+	struct vsvm_job_result *result;
+	struct dma_fence *fence;
+};
+
 static int vsvm_exec_submit(struct vsvm_vm *vm, struct drm_file *file,
-			    const struct drm_vsvm_exec *args,
-			    struct vsvm_job_result **result,
-			    struct dma_fence **fence)
+			    struct vsvm_submission *s)
 {
 	struct vsvm_signals *signals __free(vsvm_signals) =
 		kzalloc_obj(*signals);
@@ -228,18 +227,20 @@ static int vsvm_exec_submit(struct vsvm_vm *vm, struct drm_file *file,
 
 	if (!signals)
 		return -ENOMEM;
-	job = vsvm_job_create(&vm->queue[args->queue], file, args->num_kernels);
+	job = vsvm_job_create(&vm->queue[s->args->queue], file,
+			      s->args->num_kernels);
 	if (IS_ERR(job))
 		return PTR_ERR(job);
-	err = vsvm_exec_kernels(job, args, DRM_VSVM_BIND_END);
+	err = vsvm_exec_kernels(job, s->kernels, DRM_VSVM_BIND_END);
 	if (!err)
-		err = vsvm_exec_syncs(job, signals, file, args);
+		err = vsvm_exec_syncs(job, signals, file, s->syncs,
+				      s->args->num_syncs);
 	if (!err) {
 		refcount_inc(&job->result->ref);
-		*result = job->result;
-		err = vsvm_exec_push(job, signals, fence);
+		s->result = job->result;
+		err = vsvm_exec_push(job, signals, &s->fence);
 		if (err)
-			vsvm_job_result_put(*result);
+			vsvm_job_result_put(s->result);
 	}
 	if (err)
 		vsvm_job_abort(job);
@@ -273,6 +274,34 @@ static bool vsvm_exec_valid(const struct drm_vsvm_exec *args)
 	       args->num_syncs <= DRM_VSVM_MAX_SYNCS;
 }
 
+/*
+ * What the user points to may take as long to read as the process likes, by way
+ * of userfaultfd: not where an unplug has to wait for it.
+ */
+static int vsvm_exec_load(struct vsvm_vm *vm, struct drm_device *drm,
+			  struct drm_file *file, struct vsvm_submission *s)
+{
+	struct drm_vsvm_kernel *kernels __free(kfree) =
+		memdup_array_user(u64_to_user_ptr(s->args->kernels),
+				  s->args->num_kernels, sizeof(*kernels));
+	struct drm_vsvm_sync *syncs __free(kfree) =
+		memdup_array_user(u64_to_user_ptr(s->args->syncs),
+				  s->args->num_syncs, sizeof(*syncs));
+	int idx, err;
+
+	if (IS_ERR(kernels))
+		return PTR_ERR(kernels);
+	if (IS_ERR(syncs))
+		return PTR_ERR(syncs);
+	s->kernels = kernels;
+	s->syncs = syncs;
+	if (!drm_dev_enter(drm, &idx))
+		return -ENODEV;
+	err = vsvm_exec_submit(vm, file, s);
+	drm_dev_exit(idx);
+	return err;
+}
+
 /**
  * vsvm_exec_ioctl - DRM_IOCTL_VSVM_EXEC
  * @drm: device
@@ -284,29 +313,23 @@ static bool vsvm_exec_valid(const struct drm_vsvm_exec *args)
 int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 {
 	struct drm_vsvm_exec *args = data;
-	struct vsvm_job_result *result;
-	struct dma_fence *fence;
+	struct vsvm_submission s = { .args = args };
 	struct vsvm_vm *vm;
-	int idx, err;
+	int err;
 
 	if (!vsvm_exec_valid(args))
 		return -EINVAL;
 	vm = vsvm_vm_lookup(file, args->vm_id);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	if (drm_dev_enter(drm, &idx)) {
-		err = vsvm_exec_submit(vm, file, args, &result, &fence);
-		drm_dev_exit(idx);
-	} else {
-		err = -ENODEV;
-	}
+	err = vsvm_exec_load(vm, drm, file, &s);
 	vsvm_vm_put(vm);
 	if (err)
 		return err;
 	/* Unplug must not wait for a job: it is what ends it. */
 	if (args->flags & DRM_VSVM_EXEC_WAIT)
-		err = vsvm_exec_wait(args, result, fence);
-	dma_fence_put(fence);
-	vsvm_job_result_put(result);
+		err = vsvm_exec_wait(args, s.result, s.fence);
+	dma_fence_put(s.fence);
+	vsvm_job_result_put(s.result);
 	return err;
 }
