@@ -51,7 +51,7 @@ says_error "is told as such" "limit of 12 s"
 same "and the log tells where it was" yes "$(grep -q 'task:sleep' "$LOG" && echo yes || echo no)"
 
 run env ACCEL=warp "$KDIR/vm.sh" --kernel bench --name scripts -- true
-says "an accelerator that nobody knows" "ACCEL=warp: kvm or tcg"
+says "an accelerator that nobody knows" "ACCEL=warp: kvm, tcg or icount"
 same "stops before it starts" 1 "$STATUS"
 
 finish
