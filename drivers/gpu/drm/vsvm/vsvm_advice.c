@@ -259,7 +259,7 @@ int vsvm_madvise_ioctl(struct drm_device *drm, void *data,
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	/* As vsvm_exclusive_ioctl(): who has it locked may wait for a user. */
-	err = drm_dev_is_unplugged(drm) ? -ENODEV : vsvm_madvise(vm, args);
+	err = vsvm_madvise(vm, args);
 	vsvm_vm_put(vm);
 	return err;
 }

@@ -97,27 +97,6 @@ static void vsvm_exclusive_watch(struct vsvm_vm *vm, struct vsvm_range *range)
 	mmu_interval_read_begin(&range->base.notifier->notifier);
 }
 
-/*
- * Have a page that can be taken: writable, of the process alone, in RAM and not
- * taken by anybody. Each of these is an invalidation, which must be over. Lets
- * mmap_lock go while userfaultfd is asked for it.
- */
-static int vsvm_exclusive_fault_in(struct vsvm_vm *vm, unsigned long addr)
-{
-	struct page *page;
-	int locked = 1;
-	long got;
-
-	if (mmap_read_lock_killable(vm->mm))
-		return -EINTR;
-	got = get_user_pages_remote(vm->mm, addr, 1, FOLL_WRITE, &page, &locked);
-	if (locked)
-		mmap_read_unlock(vm->mm);
-	if (got == 1)
-		put_page(page);
-	return min(got, 0);
-}
-
 /* The folio is locked, so no CPU gets it back before this is through. */
 static int vsvm_exclusive_map(struct vsvm_vm *vm, struct vsvm_range *range,
 			      struct page *page)
@@ -172,7 +151,6 @@ static int vsvm_exclusive_errno(int err)
 		return err;
 	case -EBUSY:
 	case -EAGAIN:
-		return -EAGAIN;
 	case -EFAULT:
 		/* The mapping changed since we looked: the next try decides. */
 		return -EAGAIN;
@@ -208,7 +186,11 @@ static int vsvm_exclusive_take_once(struct vsvm_vm *vm, struct vsvm_range *range
 {
 	int err;
 
-	err = vsvm_exclusive_fault_in(vm, drm_gpusvm_range_start(&range->base));
+	/*
+	 * Have a page that can be taken, and by nobody else: each of the steps
+	 * to that is an invalidation, which must be over.
+	 */
+	err = vsvm_fault_in(vm->mm, drm_gpusvm_range_start(&range->base));
 	if (err)
 		return vsvm_exclusive_errno(err);
 	vsvm_exclusive_watch(vm, range);
@@ -395,7 +377,7 @@ int vsvm_exclusive_ioctl(struct drm_device *drm, void *data,
 	 * waits: userfaultfd may take its time. The device is there as long as
 	 * the address space is locked and not closed.
 	 */
-	err = drm_dev_is_unplugged(drm) ? -ENODEV : vsvm_exclusive(vm, args);
+	err = vsvm_exclusive(vm, args);
 	vsvm_vm_put(vm);
 	return err;
 }

@@ -84,6 +84,33 @@ int vsvm_span_check(struct mm_struct *mm, unsigned long start,
 	return start < end ? -EFAULT : 0;
 }
 
+/**
+ * vsvm_fault_in - give a process a page of its own, in RAM, to write to
+ * @mm: address space of a process, with a reference of its users
+ * @addr: address
+ *
+ * As a write by the CPU would. Lets mmap_lock go while userfaultfd is asked.
+ *
+ * Context: process, without mmap_lock.
+ *
+ * Return: 0, -EAGAIN, -EINTR, or why it cannot have one.
+ */
+int vsvm_fault_in(struct mm_struct *mm, unsigned long addr)
+{
+	struct page *page;
+	int locked = 1;
+	long got;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	got = get_user_pages_remote(mm, addr, 1, FOLL_WRITE, &page, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	if (got == 1)
+		put_page(page);
+	return got == 1 ? 0 : got ?: -EAGAIN;
+}
+
 static u8 vsvm_scan_page(struct vsvm_device *vdev, unsigned long pfn)
 {
 	u8 res = DRM_VSVM_RES_SYSTEM;

@@ -421,11 +421,8 @@ int vsvm_prefetch_ioctl(struct drm_device *drm, void *data,
 		return PTR_ERR(vm);
 	args->moved = 0;
 	args->skipped = 0;
-	if (drm_dev_is_unplugged(drm))
-		err = -ENODEV;
-	else
-		err = async ? vsvm_prefetch_async(vm, file, args) :
-			      vsvm_prefetch_and_wait(vm, args);
+	err = async ? vsvm_prefetch_async(vm, file, args) :
+		      vsvm_prefetch_and_wait(vm, args);
 	vsvm_vm_put(vm);
 	/* Not restarted: the counts would be wrong. */
 	return err == -ERESTARTSYS ? -EINTR : err;

@@ -104,10 +104,30 @@ static int vsvm_range_scan(struct vsvm_vm *vm, struct vsvm_range *range,
 			 drm_gpusvm_range_end(&range->base), vm->scan_res);
 }
 
+/* Has it a page that @is says so of? @unknown, if nobody can tell. */
+static bool vsvm_range_any(struct vsvm_vm *vm, struct vsvm_range *range,
+			   bool (*is)(u8 res), bool unknown)
+{
+	unsigned long i;
+
+	if (vsvm_range_scan(vm, range, vm->vdev))
+		return unknown;
+	for (i = 0; i < vsvm_range_npages(range); i++) {
+		if (is(vm->scan_res[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool vsvm_page_at_peer(u8 res)
+{
+	return (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER;
+}
+
 static bool vsvm_page_in_vram(u8 res)
 {
 	return (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_DEVICE ||
-	       (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER;
+	       vsvm_page_at_peer(res);
 }
 
 /*
@@ -126,17 +146,8 @@ static bool vsvm_page_shared(u8 res)
  */
 static bool vsvm_range_shared(struct vsvm_vm *vm, struct vsvm_range *range)
 {
-	unsigned long i;
-
-	if (!range->pages.flags.has_devmem_pages)
-		return false;
-	if (vsvm_range_scan(vm, range, vm->vdev))
-		return true;
-	for (i = 0; i < vsvm_range_npages(range); i++) {
-		if (vsvm_page_shared(vm->scan_res[i]))
-			return true;
-	}
-	return false;
+	return range->pages.flags.has_devmem_pages &&
+	       vsvm_range_any(vm, range, vsvm_page_shared, true);
 }
 
 /*
@@ -146,44 +157,23 @@ static bool vsvm_range_shared(struct vsvm_vm *vm, struct vsvm_range *range)
 static int vsvm_range_unshare(struct vsvm_vm *vm, struct vsvm_range *range)
 {
 	unsigned long addr = drm_gpusvm_range_start(&range->base);
-	int locked = 1;
-	struct page *page;
 	unsigned long i;
-	long got = 1;
+	int err = 0;
 
 	if (vsvm_range_scan(vm, range, vm->vdev))
 		return -EAGAIN;
-	if (mmap_read_lock_killable(vm->mm))
-		return -EINTR;
-	for (i = 0; i < vsvm_range_npages(range) && got == 1; i++) {
-		if (!vsvm_page_shared(vm->scan_res[i]))
-			continue;
-		/* Let go, as when userfaultfd had to allow the write. */
-		if (!locked && mmap_read_lock_killable(vm->mm))
-			return -EINTR;
-		locked = 1;
-		got = get_user_pages_remote(vm->mm, addr + i * PAGE_SIZE, 1,
-					    FOLL_WRITE, &page, &locked);
-		if (got == 1)
-			put_page(page);
+	for (i = 0; i < vsvm_range_npages(range) && !err; i++) {
+		if (vsvm_page_shared(vm->scan_res[i]))
+			err = vsvm_fault_in(vm->mm, addr + i * PAGE_SIZE);
 	}
-	if (locked)
-		mmap_read_unlock(vm->mm);
-	return got == 1 ? 0 : got == -ENOMEM ? got : -EAGAIN;
+	return !err || err == -ENOMEM || err == -EINTR ? err : -EAGAIN;
 }
 
 /* To system memory, if any of it is elsewhere. */
 static int vsvm_range_go_home(struct vsvm_vm *vm, struct vsvm_range *range)
 {
-	unsigned long i;
-
-	if (vsvm_range_scan(vm, range, vm->vdev))
-		return 0;
-	for (i = 0; i < vsvm_range_npages(range); i++) {
-		if (vsvm_page_in_vram(vm->scan_res[i]))
-			return drm_gpusvm_range_evict(&vm->svm, &range->base);
-	}
-	return 0;
+	return vsvm_range_any(vm, range, vsvm_page_in_vram, false) ?
+	       drm_gpusvm_range_evict(&vm->svm, &range->base) : 0;
 }
 
 static int vsvm_range_migrate(struct vsvm_vm *vm, struct vsvm_range *range,
@@ -253,15 +243,7 @@ static int vsvm_fault_place(const struct vsvm_access *access,
 static bool vsvm_range_unreachable(struct vsvm_vm *vm,
 				   struct vsvm_range *range)
 {
-	unsigned long i;
-
-	if (vsvm_range_scan(vm, range, vm->vdev))
-		return false;
-	for (i = 0; i < vsvm_range_npages(range); i++) {
-		if ((vm->scan_res[i] & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER)
-			return true;
-	}
-	return false;
+	return vsvm_range_any(vm, range, vsvm_page_at_peer, false);
 }
 
 static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
@@ -314,7 +296,7 @@ static bool vsvm_fault_lost(const struct vsvm_access *access,
 		(access->addr - drm_gpusvm_range_start(&range->base)) >> PAGE_SHIFT;
 
 	return !access->place_err && !vsvm_range_scan(vm, range, vm->vdev) &&
-	       (vm->scan_res[page] & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER;
+	       vsvm_page_at_peer(vm->scan_res[page]);
 }
 
 /* Each attempt is at a smaller piece, so that others are not in its way. */

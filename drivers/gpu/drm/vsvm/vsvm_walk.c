@@ -206,7 +206,7 @@ int vsvm_residency_ioctl(struct drm_device *drm, void *data,
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	/* As vsvm_exclusive_ioctl(): @pages may be memory of userfaultfd. */
-	err = drm_dev_is_unplugged(drm) ? -ENODEV : vsvm_residency(vm, args);
+	err = vsvm_residency(vm, args);
 	vsvm_vm_put(vm);
 	return err;
 }
