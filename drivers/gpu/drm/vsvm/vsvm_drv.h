@@ -131,6 +131,7 @@ enum vsvm_stat {
  * @timeout_wq: handles hung jobs and copies, one after the other
  * @fault_work: drains the fault FIFO
  * @fault_entries: places in the FIFO, constant
+ * @fault_tail: of the FIFO, records that were taken out
  * @fault_overflow: records that the hardware said it had dropped
  * @fault_lock: protects @group_vm and what it points to while faults are handed
  *	out
@@ -174,6 +175,7 @@ struct vsvm_device {
 
 	struct work_struct fault_work;
 	u32 fault_entries;
+	u32 fault_tail;
 	u32 fault_overflow;
 	/* Whose queue it is. */
 	spinlock_t fault_lock;

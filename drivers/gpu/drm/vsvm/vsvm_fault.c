@@ -46,6 +46,19 @@ static void vsvm_fault_replay_all(struct vsvm_device *vdev)
 	}
 }
 
+/* Once: what is checked must be what is used, whatever the hardware does. */
+static void vsvm_fault_read(struct vsvm_hw_fault *fault,
+			    const struct vsvm_hw_fault *record)
+{
+	*fault = (struct vsvm_hw_fault) {
+		.address = READ_ONCE(record->address),
+		.queue = READ_ONCE(record->queue),
+		.access = READ_ONCE(record->access),
+		.generation = READ_ONCE(record->generation),
+		.index = READ_ONCE(record->index),
+	};
+}
+
 /**
  * vsvm_fault_drain - empty the fault FIFO
  * @work: vsvm_device.fault_work
@@ -56,19 +69,28 @@ void vsvm_fault_drain(struct work_struct *work)
 		container_of(work, struct vsvm_device, fault_work);
 	struct vsvm_hw_shared *shared = vdev->hw->shared;
 	struct vsvm_hw_fifo *fifo = &shared->fifo;
-	unsigned int budget = vdev->fault_entries;
-	u32 tail = fifo->tail, overflow;
-
 	/* Acquire: the records before the head. */
-	while (tail != smp_load_acquire(&fifo->head) && budget--) {
-		const struct vsvm_hw_fault fault =
-			shared->fault[tail % vdev->fault_entries];
+	const u32 head = smp_load_acquire(&fifo->head);
+	u32 tail = vdev->fault_tail, overflow;
 
+	/* No FIFO has more than that: begin again where the hardware is. */
+	if (head - tail > vdev->fault_entries) {
+		vdev->fault_tail = head;
+		/* Release: as below. */
+		smp_store_release(&fifo->tail, head);
+		vsvm_fault_replay_all(vdev);
+		return;
+	}
+	while (tail != head) {
+		struct vsvm_hw_fault fault;
+
+		vsvm_fault_read(&fault, &shared->fault[tail % vdev->fault_entries]);
 		tail++;
 		/* Release: the record was read, its place is free. */
 		smp_store_release(&fifo->tail, tail);
 		vsvm_fault_hand_out(vdev, &fault);
 	}
+	vdev->fault_tail = tail;
 	overflow = READ_ONCE(fifo->overflow);
 	if (overflow != vdev->fault_overflow) {
 		vsvm_stat_add(vdev, VSVM_STAT_FIFO_OVERFLOWS,

@@ -50,7 +50,12 @@ static u32 vsvm_ring_room(struct vsvm_ring *ring)
 	return ring->size - (READ_ONCE(ring->head) - READ_ONCE(ring->seen));
 }
 
-static int vsvm_ring_init(struct vsvm_device *vdev, unsigned int engine)
+/*
+ * Where the ring begins, and how large it is, is part of the interface. What
+ * the hardware says of it has to be the same, and is not looked at again.
+ */
+static int vsvm_ring_init(struct vsvm_device *vdev, unsigned int engine,
+			  u32 first)
 {
 	struct vsvm_hw_shared *shared = vdev->hw->shared;
 	struct vsvm_ring *ring = &vdev->ring[engine];
@@ -60,8 +65,12 @@ static int vsvm_ring_init(struct vsvm_device *vdev, unsigned int engine)
 	ring->vdev = vdev;
 	ring->engine = engine;
 	ring->hw = &shared->ring[engine];
-	ring->cmd = &shared->cmd[ring->hw->first];
-	ring->size = ring->hw->size;
+	ring->cmd = &shared->cmd[first];
+	ring->size = engine < VSVM_HW_QUEUE0 ? VSVM_HW_COPY_RING :
+					       VSVM_HW_QUEUE_RING;
+	if (READ_ONCE(ring->hw->first) != first ||
+	    READ_ONCE(ring->hw->size) != ring->size)
+		return -EIO;
 	ring->owner = drmm_kcalloc(&vdev->drm, ring->size, sizeof(*ring->owner),
 				   GFP_KERNEL);
 	/* All else is 0, as in the shared region. */
@@ -77,15 +86,17 @@ static int vsvm_ring_init(struct vsvm_device *vdev, unsigned int engine)
 int vsvm_rings_init(struct vsvm_device *vdev)
 {
 	unsigned int i;
+	u32 first = 0;
 	int err;
 
-	vdev->fault_entries = vdev->hw->shared->fifo.size;
+	vdev->fault_entries = READ_ONCE(vdev->hw->shared->fifo.size);
 	if (!vdev->fault_entries || vdev->fault_entries > VSVM_HW_FAULT_RING)
 		return -EIO;
 	for (i = 0; i < VSVM_HW_NUM_ENGINES; i++) {
-		err = vsvm_ring_init(vdev, i);
+		err = vsvm_ring_init(vdev, i, first);
 		if (err)
 			return err;
+		first += vdev->ring[i].size;
 	}
 	return 0;
 }
