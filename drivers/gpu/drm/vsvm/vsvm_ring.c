@@ -21,8 +21,8 @@
 #include "vsvm_drv.h"
 #include "vsvm_ring.h"
 
-/* Ask for an interrupt at least this often, so that slots become free. */
-#define VSVM_RING_IRQ_STEP	64
+/* Ring the doorbell at least this often, so that the engine begins early. */
+#define VSVM_RING_BELL_STEP	64
 /* Engines get more time than jobs: nobody chose what they have to do. */
 #define VSVM_RING_MIN_TIMEOUT	(10 * HZ)
 /* Time for an engine to run through a ring of commands that do nothing. */
@@ -206,6 +206,15 @@ bool vsvm_ring_stuck(struct vsvm_ring *ring, u32 *seen)
 	return *seen == before;
 }
 
+/*
+ * Ask for an interrupt so often that slots become free in time, and not more:
+ * one from outside the virtual machine takes as long as dozens of commands.
+ */
+static bool vsvm_ring_wants_irq(const struct vsvm_ring *ring)
+{
+	return ring->head % max(ring->size / 4, VSVM_RING_BELL_STEP) == 0;
+}
+
 static void vsvm_ring_wait_room(struct vsvm_ring *ring, u32 num)
 {
 	u32 seen = READ_ONCE(ring->seen);
@@ -269,10 +278,10 @@ void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
 		sub->first = ring->head;
 	for (i = 0; i < num && !ring->dead; i++) {
 		bool irq = (last && sub && i == num - 1) ||
-			   ring->head % VSVM_RING_IRQ_STEP == 0;
+			   vsvm_ring_wants_irq(ring);
 
+		bell |= irq || ring->head % VSVM_RING_BELL_STEP == 0;
 		vsvm_ring_put(ring, sub, &cmd[i], irq);
-		bell |= irq;
 	}
 	if (sub) {
 		if (ring->dead && !sub->error)
