@@ -7,9 +7,33 @@
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/sizes.h>
+#include <linux/string.h>
 
 #include "hw/vsvm_hw_abi.h"
 #include "vsvm_config.h"
+
+/**
+ * vsvm_config_parse_where - read the parameter "transport"
+ * @text: auto, local or pci
+ * @where: gets what it means
+ *
+ * Return: 0, or -EINVAL for any other text.
+ */
+int vsvm_config_parse_where(const char *text, enum vsvm_where *where)
+{
+	static const char * const name[] = {
+		[VSVM_WHERE_AUTO] = "auto",
+		[VSVM_WHERE_LOCAL] = "local",
+		[VSVM_WHERE_PCI] = "pci",
+	};
+	const int i = match_string(name, ARRAY_SIZE(name), text);
+
+	if (i < 0)
+		return -EINVAL;
+	*where = i;
+	return 0;
+}
+EXPORT_SYMBOL_IF_KUNIT(vsvm_config_parse_where);
 
 bool vsvm_config_devices_valid(const struct vsvm_config *config)
 {

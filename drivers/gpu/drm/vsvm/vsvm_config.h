@@ -22,10 +22,18 @@
 #define VSVM_MAX_COPY_MBPS	1000000
 #define VSVM_MAX_COPY_LATENCY_US	10000
 
+/* Where the hardware is that the driver looks for. */
+enum vsvm_where {
+	VSVM_WHERE_AUTO,	/* on PCI, if there is any, else in this kernel */
+	VSVM_WHERE_LOCAL,	/* in this kernel */
+	VSVM_WHERE_PCI,		/* on PCI */
+};
+
 /**
  * struct vsvm_config - settings of the driver
- * @devices: number of virtual GPUs, 1 to VSVM_MAX_DEVICES
- * @vram_mb: VRAM of each in MiB, a multiple of VSVM_VRAM_STEP_MB
+ * @where: where the hardware is
+ * @devices: number of virtual GPUs, 1 to VSVM_MAX_DEVICES; on PCI: at most
+ * @vram_mb: VRAM of each in MiB, a multiple of VSVM_VRAM_STEP_MB; on PCI: at most
  * @timeout_ms: how long a job may go without progress, 1 ms to an hour
  * @timeslice_ms: how long migrated memory stays in VRAM at least, 0 to 1 s
  * @window_min_kb: what a CPU fault out of the blue brings home, in KiB, 1 to
@@ -41,6 +49,7 @@
  * @plain: use no additions to drm_pagemap; always set if there are none
  */
 struct vsvm_config {
+	enum vsvm_where where;
 	unsigned int devices;
 	unsigned long vram_mb;
 	unsigned int timeout_ms;
@@ -53,6 +62,7 @@ struct vsvm_config {
 	bool plain;
 };
 
+int vsvm_config_parse_where(const char *text, enum vsvm_where *where);
 bool vsvm_config_devices_valid(const struct vsvm_config *config);
 bool vsvm_config_vram_valid(const struct vsvm_config *config);
 bool vsvm_config_vram_fits(const struct vsvm_config *config, u64 ram_bytes);

@@ -70,6 +70,39 @@ struct vsvm_copy_fence {
 	u32 seen;		/* of the ring, when that began */
 };
 
+/*
+ * An emulator that keeps translations of the code that it ran sees the CPUs'
+ * stores, and not those of hardware outside of it: when code comes home to where
+ * other code was it runs the other. If there is such hardware, the CPU stores
+ * something to each page that is about to be written, before anybody has it
+ * mapped. That costs as much as a copy, so it is done only once memory that holds
+ * code has been seen.
+ */
+static bool vsvm_code_seen;
+
+/**
+ * vsvm_copy_note_code - a GPU works on memory that may be executed
+ *
+ * Context: any.
+ */
+void vsvm_copy_note_code(void)
+{
+	if (!READ_ONCE(vsvm_code_seen))
+		WRITE_ONCE(vsvm_code_seen, true);
+}
+
+/**
+ * vsvm_copy_forget_code - the hardware will write to memory
+ * @vdev: device
+ * @addr: DMA address, which is a physical one if this does anything
+ * @len: bytes
+ */
+void vsvm_copy_forget_code(struct vsvm_device *vdev, dma_addr_t addr, u64 len)
+{
+	if (vdev->hw->stale_code && READ_ONCE(vsvm_code_seen))
+		memset(phys_to_virt(addr), 0, len);
+}
+
 /**
  * vsvm_page_device - whose VRAM is it?
  * @page: device-private page of this driver
@@ -164,6 +197,8 @@ static unsigned int vsvm_copy_entry(struct vsvm_copy *copy, struct page *page,
 	case DRM_INTERCONNECT_SYSTEM:
 		run.other = addr->addr;
 		run.aperture = VSVM_HW_SYSTEM;
+		if (!copy->did->to_vram)
+			vsvm_copy_forget_code(vdev, run.other, run.len);
 		break;
 	case VSVM_INTERCONNECT_VRAM:
 		/* Of this device: vsvm_device_map() gives it to nobody else. */

@@ -18,4 +18,7 @@ struct dma_fence *vsvm_copy_async(struct page **pages,
 				  unsigned long npages, struct dma_fence *pre,
 				  bool to_vram);
 
+void vsvm_copy_note_code(void);
+void vsvm_copy_forget_code(struct vsvm_device *vdev, dma_addr_t addr, u64 len);
+
 #endif /* _VSVM_COPY_H_ */

@@ -79,6 +79,27 @@ bool vsvm_dma_is_mapped(const struct vsvm_dma *dma, phys_addr_t phys)
 	return pfn >= dma->num || atomic_read(&dma->mapped[pfn]) > 0;
 }
 
+/**
+ * vsvm_dma_table - where the table is in memory
+ * @dma: table
+ * @pages: gets the physical address of each page of it; the numbers in them are
+ *	32 bits each
+ * @max: elements of @pages; memory that is past them counts as mapped
+ *
+ * Return: how many there are.
+ */
+unsigned int vsvm_dma_table(const struct vsvm_dma *dma, u64 *pages,
+			    unsigned int max)
+{
+	const unsigned int counts = PAGE_SIZE / sizeof(*dma->mapped);
+	const unsigned long num = DIV_ROUND_UP(dma->num, counts);
+	unsigned int i;
+
+	for (i = 0; i < min(num, max); i++)
+		pages[i] = PFN_PHYS(vmalloc_to_pfn(dma->mapped + i * counts));
+	return i;
+}
+
 /* For each page that has a byte in [phys, phys + size). */
 static void vsvm_dma_count(struct device *dev, phys_addr_t phys, size_t size)
 {

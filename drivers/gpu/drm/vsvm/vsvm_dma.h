@@ -16,6 +16,8 @@ struct vsvm_dma;
 int vsvm_dma_track(struct device *dev);
 const struct vsvm_dma *vsvm_dma_of(struct device *dev);
 bool vsvm_dma_is_mapped(const struct vsvm_dma *dma, phys_addr_t phys);
+unsigned int vsvm_dma_table(const struct vsvm_dma *dma, u64 *pages,
+			    unsigned int max);
 #else
 static inline int vsvm_dma_track(struct device *dev)
 {
@@ -31,6 +33,12 @@ static inline bool vsvm_dma_is_mapped(const struct vsvm_dma *dma,
 				      phys_addr_t phys)
 {
 	return true;
+}
+
+static inline unsigned int vsvm_dma_table(const struct vsvm_dma *dma,
+					  u64 *pages, unsigned int max)
+{
+	return 0;
 }
 #endif
 

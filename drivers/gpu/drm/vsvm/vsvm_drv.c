@@ -25,6 +25,7 @@
 #include "vsvm_drv.h"
 #include "vsvm_exclusive.h"
 #include "vsvm_pagemap.h"
+#include "vsvm_pci.h"
 #include "vsvm_peer.h"
 #include "vsvm_pm.h"
 #include "vsvm_prefetch.h"
@@ -43,9 +44,9 @@ static struct vsvm_config vsvm_config = {
 };
 
 module_param_named(devices, vsvm_config.devices, uint, 0444);
-MODULE_PARM_DESC(devices, "Number of virtual GPUs, 1 to 8 [1]");
+MODULE_PARM_DESC(devices, "Number of virtual GPUs, 1 to 8; on PCI at most [1]");
 module_param_named(vram_mb, vsvm_config.vram_mb, ulong, 0444);
-MODULE_PARM_DESC(vram_mb, "VRAM of each in MiB, even [256]");
+MODULE_PARM_DESC(vram_mb, "VRAM of each in MiB, even; on PCI at most [256]");
 module_param_named(timeout_ms, vsvm_config.timeout_ms, uint, 0444);
 MODULE_PARM_DESC(timeout_ms, "Time that a job may go without progress, in ms [10000]");
 module_param_named(timeslice_ms, vsvm_config.timeslice_ms, uint, 0444);
@@ -63,12 +64,20 @@ MODULE_PARM_DESC(fault_entries, "Places of the fault FIFO, 1 to 256 [256]");
 module_param_named(plain, vsvm_config.plain, bool, 0444);
 MODULE_PARM_DESC(plain, "Use drm_pagemap as the kernel has it, without additions [N]");
 
+static char *vsvm_transport = "auto";
+module_param_named(transport, vsvm_transport, charp, 0444);
+MODULE_PARM_DESC(transport, "Where the hardware is: local (in this kernel), pci, or auto: on PCI if there is any [auto]");
+
 struct workqueue_struct *vsvm_wq;
 
 static DEFINE_IDA(vsvm_ids);
 static struct platform_device *vsvm_platform[VSVM_MAX_DEVICES];
 /* Why the last probe failed: the driver core keeps it to itself. */
 static int vsvm_probe_error;
+/* There are devices in this kernel, which have the first numbers. */
+static bool vsvm_has_local;
+/* Numbers on the link of devices on PCI. */
+static unsigned long vsvm_pci_links;
 
 static int vsvm_open(struct drm_device *drm, struct drm_file *file)
 {
@@ -175,17 +184,48 @@ static void vsvm_id_fini(struct drm_device *drm, void *unused)
 		ida_free(&vsvm_ids, vdev->id);
 }
 
+static void vsvm_pci_link_free(void *data)
+{
+	clear_bit((unsigned long)data, &vsvm_pci_links);
+}
+
+/* What a device on PCI says that its number is, unless somebody else has it. */
+static int vsvm_pci_link_get(struct device *dev, const struct vsvm_pci *pci)
+{
+	const unsigned long link = READ_ONCE(pci->bar->device.link);
+
+	if (vsvm_has_local || link >= VSVM_MAX_DEVICES ||
+	    test_and_set_bit(link, &vsvm_pci_links))
+		return -1;
+	return devm_add_action_or_reset(dev, vsvm_pci_link_free, (void *)link) ?
+	       -1 : link;
+}
+
+/* The number on the link of those that may have one, else -1. */
+static int vsvm_fixed_id(struct vsvm_device *vdev)
+{
+	struct device *dev = vdev->drm.dev;
+	const struct vsvm_pci *pci = vsvm_pci_of(dev);
+
+	if (dev_is_platform(dev))
+		return to_platform_device(dev)->id;
+	if (!pci)
+		return -1;
+	vdev->family = READ_ONCE(pci->bar->device.family);
+	return vdev->family ? vsvm_pci_link_get(dev, pci) : -1;
+}
+
 /*
- * A platform device keeps its number when it is bound again, though an open
- * file may keep the old DRM device for long. Those on a bus get others.
+ * Such a device keeps its number when it is bound again, though an open file may
+ * keep the old DRM device for long. Others get another one each time.
  */
 static int vsvm_id_init(struct vsvm_device *vdev)
 {
-	struct device *dev = vdev->drm.dev;
-	int id;
+	int id = vsvm_fixed_id(vdev);
 
-	id = dev_is_platform(dev) ? to_platform_device(dev)->id :
-	     ida_alloc_min(&vsvm_ids, VSVM_MAX_DEVICES, GFP_KERNEL);
+	vdev->linkable = id >= 0;
+	if (id < 0)
+		id = ida_alloc_min(&vsvm_ids, VSVM_MAX_DEVICES, GFP_KERNEL);
 	if (id < 0)
 		return id;
 	vdev->id = id;
@@ -212,6 +252,8 @@ static int vsvm_device_init(struct vsvm_device *vdev)
 	ida_init(&vdev->group_ida);
 	INIT_WORK(&vdev->fault_work, vsvm_fault_drain);
 	INIT_WORK(&vdev->link_work, vsvm_peer_lost_work);
+	INIT_WORK(&vdev->lost_work, vsvm_lost_work);
+	vsvm_rings_prepare(vdev);
 	vsvm_prime_lockdep(vdev);
 	return vsvm_id_init(vdev);
 }
@@ -233,7 +275,9 @@ static void vsvm_hw_down(void *data)
 	struct vsvm_device *vdev = data;
 
 	vsvm_rings_kill(vdev);
-	cancel_work_sync(&vdev->fault_work);
+	/* An interrupt may still ask for them, in vain. */
+	disable_work_sync(&vdev->fault_work);
+	disable_work_sync(&vdev->lost_work);
 	vdev->hw->ops->destroy(vdev->hw);
 }
 
@@ -244,20 +288,30 @@ static int vsvm_hw_up(struct vsvm_device *vdev)
 		.fault_entries = vdev->config.fault_entries,
 		.copy_bytes_per_s = vdev->config.copy_mbps * 1000000ull,
 		.copy_latency_ns = vdev->config.copy_latency_us * 1000ull,
-		.link = dev_is_platform(vdev->drm.dev) ? vdev->id : VSVM_NO_LINK,
+		.link = vdev->linkable ? vdev->id : VSVM_NO_LINK,
 	};
+	struct device *dev = vdev->drm.dev;
+	const struct vsvm_pci *pci = vsvm_pci_of(dev);
 	struct vsvm_transport *hw;
 	int err;
 
-	hw = vsvm_local_create(vdev->drm.dev, &config, vsvm_irq, vdev);
-	if (IS_ERR(hw))
-		return PTR_ERR(hw);
+	hw = pci ? vsvm_pci_hw_create(pci, &config, vsvm_irq, vsvm_lost, vdev) :
+		   vsvm_local_create(dev, &config, vsvm_irq, vdev);
+	if (IS_ERR(hw)) {
+		/* It may have been there, for a moment. */
+		disable_work_sync(&vdev->lost_work);
+		/* What is on PCI has said why. */
+		return pci ? PTR_ERR(hw) :
+			     dev_err_probe(dev, PTR_ERR(hw), "no hardware\n");
+	}
 	vdev->hw = hw;
 	err = vsvm_rings_init(vdev);
 	if (err) {
+		disable_work_sync(&vdev->lost_work);
 		hw->ops->destroy(hw);
 		return err;
 	}
+	vsvm_transport_open(hw);
 	return devm_add_action_or_reset(vdev->drm.dev, vsvm_hw_down, vdev);
 }
 
@@ -306,7 +360,7 @@ static int vsvm_probe_device(struct device *dev)
 		return err;
 	err = vsvm_hw_up(vdev);
 	if (err)
-		return dev_err_probe(dev, err, "no hardware\n");
+		return err;
 	err = vsvm_vram_init(vdev);
 	if (err)
 		return dev_err_probe(dev, err, "no VRAM\n");
@@ -314,6 +368,15 @@ static int vsvm_probe_device(struct device *dev)
 	if (err)
 		return err;
 	return drm_dev_register(&vdev->drm, 0);
+}
+
+/**
+ * vsvm_probe_failed - remember why, for who loads the module
+ * @err: why, or 0
+ */
+void vsvm_probe_failed(int err)
+{
+	vsvm_probe_error = err;
 }
 
 /**
@@ -326,22 +389,27 @@ int vsvm_probe(struct device *dev)
 {
 	int err = vsvm_probe_device(dev);
 
-	vsvm_probe_error = err;
+	vsvm_probe_failed(err);
 	return err;
 }
 
 /* Return: true if nothing is left, or nothing more can be done about it. */
 static bool vsvm_remove_vram(struct vsvm_device *vdev)
 {
+	/* Of hardware that is gone, no copy will ever succeed. */
+	const unsigned int tries = VSVM_ADDITIONS && READ_ONCE(vdev->lost) ?
+				   1 : VSVM_REMOVE_TRIES;
+
 	/* It alone gives up what a dead engine cannot read. */
-	if (vsvm_has_additions(vdev))
+	if (vsvm_has_additions(vdev) || (VSVM_ADDITIONS && READ_ONCE(vdev->lost)))
 		vsvm_additions_evict_all(vdev);
-	if (!vsvm_vram_evict_all(vdev, VSVM_REMOVE_TRIES) &&
+	if (!vsvm_vram_evict_all(vdev, tries) &&
 	    !atomic64_read(&vdev->svm_bytes))
 		return true;
 	if (atomic64_read(&vdev->svm_bytes)) {
-		drm_warn(&vdev->drm, "%lld bytes of VRAM still in use\n",
-			 atomic64_read(&vdev->svm_bytes));
+		dev_warn_ratelimited(vdev->drm.dev,
+				     "%lld bytes of VRAM still in use\n",
+				     atomic64_read(&vdev->svm_bytes));
 		return false;
 	}
 	drm_err(&vdev->drm, "%lld bytes of buffer objects were lost\n",
@@ -368,6 +436,35 @@ void vsvm_remove(struct device *dev)
 		;
 	WRITE_ONCE(vdev->gone, true);
 	vsvm_pm_put_all(vdev);
+}
+
+/**
+ * vsvm_shutdown - this kernel is about to end
+ * @dev: device, bound or not
+ *
+ * On return nothing is written to memory on its behalf. Who waits for it gets an
+ * error, and has no more time to make anything of it.
+ */
+void vsvm_shutdown(struct device *dev)
+{
+	struct vsvm_device *vdev = dev_get_drvdata(dev);
+
+	if (!vdev || !vdev->hw || !vdev->hw->ops->quiesce)
+		return;
+	/* Before anybody is told that memory is not in use any more. */
+	vdev->hw->ops->quiesce(vdev->hw);
+	vsvm_rings_kill(vdev);
+}
+
+/**
+ * vsvm_pci_taken - is a function on PCI one too many?
+ * @nth: how many there would be with it
+ *
+ * Return: true if so.
+ */
+bool vsvm_pci_taken(unsigned int nth)
+{
+	return vsvm_config.where == VSVM_WHERE_LOCAL || nth > vsvm_config.devices;
 }
 
 static int vsvm_platform_probe(struct platform_device *pdev)
@@ -407,6 +504,10 @@ static int vsvm_devices_create(void)
 	struct platform_device *pdev;
 	unsigned int i;
 
+	if (vsvm_config.where == VSVM_WHERE_PCI ||
+	    (vsvm_config.where == VSVM_WHERE_AUTO && vsvm_pci_any_bound()))
+		return 0;
+	vsvm_has_local = true;
 	for (i = 0; i < vsvm_config.devices; i++) {
 		vsvm_probe_error = 0;
 		info.id = i;
@@ -424,6 +525,11 @@ static int __init vsvm_init(void)
 {
 	int err;
 
+	err = vsvm_config_parse_where(vsvm_transport, &vsvm_config.where);
+	if (err) {
+		pr_err(VSVM_NAME ": transport must be auto, local or pci\n");
+		return err;
+	}
 	err = vsvm_check_config(NULL);
 	if (err)
 		return err;
@@ -438,13 +544,15 @@ static int __init vsvm_init(void)
 	err = vsvm_pci_register();
 	if (err)
 		goto err_platform;
-	err = vsvm_devices_create();
+	err = vsvm_config.where == VSVM_WHERE_PCI && !vsvm_pci_any_bound() ?
+	      vsvm_probe_error : vsvm_devices_create();
 	if (err)
 		goto err_devices;
 	return 0;
 
 err_devices:
 	vsvm_devices_destroy();
+	vsvm_lost_module_exit();
 	vsvm_pci_unregister();
 err_platform:
 	platform_driver_unregister(&vsvm_platform_driver);
@@ -456,6 +564,7 @@ err_wq:
 static void __exit vsvm_exit(void)
 {
 	vsvm_devices_destroy();
+	vsvm_lost_module_exit();
 	vsvm_pci_unregister();
 	platform_driver_unregister(&vsvm_platform_driver);
 	/* No file is open any more. */

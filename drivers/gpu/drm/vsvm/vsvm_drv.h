@@ -3,7 +3,7 @@
  * The reference GPU's driver: what its files share.
  *
  *	vsvm_drv: module, probe and remove    vsvm_prefetch	vsvm_exec
- *		|			 vsvm_ioctl, vsvm_walk	    |
+ *	vsvm_lost		 vsvm_ioctl, vsvm_walk	    |
  *		|				    |		    |
  *	     vsvm_vm ------- vsvm_svm ------- vsvm_place    vsvm_sched
  *	     |	   |		|		    |		    |
@@ -13,7 +13,7 @@
  *	     |	   |				    |		    |
  *	     |	vsvm_gem ---------------------------+		    |
  *	     +----------------- vsvm_ring ----------+---------------+
- *				    | vsvm_transport.h
+ *				    | vsvm_transport.h: vsvm_local, vsvm_pci_hw
  *				 hardware
  *
  *	vsvm_svm stands for	vsvm_range, vsvm_advice, vsvm_exclusive
@@ -120,6 +120,8 @@ enum vsvm_stat {
  * @pagemap: struct pages of VRAM
  * @peer: in the driver's list of devices that share an owner cookie
  * @peer_link: in the list of devices that can have links to each other
+ * @linkable: there may be a link to other devices of its family
+ * @family: 0 for those in this kernel, else what their process made up
  * @link_up: its link is plugged in
  * @link_work: has what is mapped over it taken away, after it failed
  * @cache: holds the drm_pagemap while nobody uses it
@@ -141,6 +143,8 @@ enum vsvm_stat {
  * @wakers: references that keep it awake
  * @asleep: runtime suspended; takes no commands
  * @gone: unbound: what is in VRAM now is lost
+ * @lost: the hardware has gone, and VRAM with it
+ * @lost_work: ends what waits for it, and has the device bound anew
  * @vm_lock: protects @vms
  * @vms: address spaces that are not closed
  * @copied_until: time of the last copy's end, in ns, by direction; 1 is to VRAM
@@ -163,6 +167,8 @@ struct vsvm_device {
 	struct dev_pagemap pagemap;
 	struct drm_pagemap_peer peer;
 	struct list_head peer_link;
+	bool linkable;
+	u64 family;
 	bool link_up;
 	struct work_struct link_work;
 	struct drm_pagemap_cache *cache;
@@ -186,6 +192,8 @@ struct vsvm_device {
 	atomic_t wakers;
 	bool asleep;
 	bool gone;
+	bool lost;
+	struct work_struct lost_work;
 
 	/* The list. */
 	struct mutex vm_lock;
@@ -225,23 +233,16 @@ static inline u64 vsvm_stat_read(struct vsvm_device *vdev, enum vsvm_stat stat)
 /* vsvm_drv.c */
 /* For work that may outlive the device that it is about. */
 extern struct workqueue_struct *vsvm_wq;
+void vsvm_probe_failed(int err);
 int vsvm_probe(struct device *dev);
 void vsvm_remove(struct device *dev);
+void vsvm_shutdown(struct device *dev);
+bool vsvm_pci_taken(unsigned int nth);
 
-/* vsvm_pci.c */
-#if IS_ENABLED(CONFIG_PCI)
-int vsvm_pci_register(void);
-void vsvm_pci_unregister(void);
-#else
-static inline int vsvm_pci_register(void)
-{
-	return 0;
-}
-
-static inline void vsvm_pci_unregister(void)
-{
-}
-#endif
+/* vsvm_lost.c */
+void vsvm_lost(void *data);
+void vsvm_lost_work(struct work_struct *work);
+void vsvm_lost_module_exit(void);
 
 /* vsvm_vram.c */
 int vsvm_vram_init(struct vsvm_device *vdev);

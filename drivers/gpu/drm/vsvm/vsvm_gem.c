@@ -17,6 +17,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "vsvm_copy.h"
 #include "vsvm_drv.h"
 #include "vsvm_gem.h"
 
@@ -123,9 +124,16 @@ static const struct vm_operations_struct vsvm_gem_vm_ops = {
 	.access = vsvm_gem_access,
 };
 
+static int vsvm_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
+{
+	if (vma->vm_flags & VM_EXEC)
+		vsvm_copy_note_code();
+	return drm_gem_ttm_mmap(obj, vma);
+}
+
 static const struct drm_gem_object_funcs vsvm_gem_funcs = {
 	.free = vsvm_bo_free,
-	.mmap = drm_gem_ttm_mmap,
+	.mmap = vsvm_gem_mmap,
 	.vm_ops = &vsvm_gem_vm_ops,
 };
 

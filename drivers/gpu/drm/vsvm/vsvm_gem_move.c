@@ -25,6 +25,7 @@
 #include <linux/dma-mapping.h>
 
 #include "vsvm_bind.h"
+#include "vsvm_copy.h"
 #include "vsvm_drv.h"
 #include "vsvm_gem.h"
 #include "vsvm_inject.h"
@@ -52,6 +53,14 @@ void vsvm_gem_unmap(struct vsvm_gem *gem)
 	vsvm_tt_unmap(gem);
 }
 
+static void vsvm_gem_push_home(struct vsvm_push *push, dma_addr_t system,
+			       u64 vram, u64 len)
+{
+	vsvm_copy_forget_code(push->ring->vdev, system, len);
+	vsvm_push_copy(push, VSVM_HW_DST_APERTURE(VSVM_HW_SYSTEM) |
+		       VSVM_HW_SRC_APERTURE(VSVM_HW_VRAM), system, vram, len);
+}
+
 static void vsvm_gem_push_copy(struct vsvm_push *push, struct vsvm_gem *gem,
 			       u64 vram, bool to_vram)
 {
@@ -66,9 +75,7 @@ static void vsvm_gem_push_copy(struct vsvm_push *push, struct vsvm_gem *gem,
 				       VSVM_HW_SRC_APERTURE(VSVM_HW_SYSTEM),
 				       vram, system, sg_dma_len(sg));
 		else
-			vsvm_push_copy(push, VSVM_HW_DST_APERTURE(VSVM_HW_SYSTEM) |
-				       VSVM_HW_SRC_APERTURE(VSVM_HW_VRAM),
-				       system, vram, sg_dma_len(sg));
+			vsvm_gem_push_home(push, system, vram, sg_dma_len(sg));
 		vram += sg_dma_len(sg);
 	}
 }

@@ -13,7 +13,6 @@
 #include <drm/drm_drv.h>
 #include <linux/debugfs.h>
 #include <linux/kstrtox.h>
-#include <linux/platform_device.h>
 #include <linux/rculist.h>
 
 #include "vsvm_peer.h"
@@ -30,13 +29,28 @@ static void vsvm_peer_leave(void *data)
 
 	scoped_guard(mutex, &vsvm_peers_lock)
 		list_del_rcu(&vdev->peer_link);
+	WRITE_ONCE(vdev->link_up, false);
 	synchronize_rcu();
 	cancel_work_sync(&vdev->link_work);
 }
 
 static bool vsvm_peer_has_link(const struct vsvm_device *vdev)
 {
-	return vdev->id < VSVM_MAX_PEERS && dev_is_platform(vdev->drm.dev);
+	return vdev->linkable && vdev->id < VSVM_MAX_PEERS;
+}
+
+/**
+ * vsvm_peer_may_link - could two devices ever have a link?
+ * @one: device, bound or not
+ * @other: another one
+ *
+ * Return: true if so. The answer is always the same.
+ */
+bool vsvm_peer_may_link(const struct vsvm_device *one,
+			const struct vsvm_device *other)
+{
+	return vsvm_peer_has_link(one) && vsvm_peer_has_link(other) &&
+	       one->family == other->family;
 }
 
 /**
@@ -64,7 +78,7 @@ bool vsvm_peer_linked(const struct vsvm_device *one,
 		      const struct vsvm_device *other)
 {
 	return one != other && READ_ONCE(one->link_up) &&
-	       READ_ONCE(other->link_up);
+	       READ_ONCE(other->link_up) && vsvm_peer_may_link(one, other);
 }
 
 /**

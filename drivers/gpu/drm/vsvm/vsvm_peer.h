@@ -45,6 +45,8 @@ static inline bool vsvm_addr_is_peer(const struct drm_pagemap_addr *addr)
 }
 
 int vsvm_peer_join(struct vsvm_device *vdev);
+bool vsvm_peer_may_link(const struct vsvm_device *one,
+			const struct vsvm_device *other);
 bool vsvm_peer_linked(const struct vsvm_device *one,
 		      const struct vsvm_device *other);
 bool vsvm_peer_reaches(const struct device *dev,

@@ -16,6 +16,7 @@
 #include <linux/sizes.h>
 
 #include "vsvm_bo.h"
+#include "vsvm_copy.h"
 #include "vsvm_drv.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
@@ -53,6 +54,8 @@ int vsvm_span_at(struct mm_struct *mm, unsigned long addr,
 		span->read = vma->vm_flags & VM_READ;
 		span->write = vma->vm_flags & VM_WRITE;
 		span->anon = vma_is_anonymous(vma) && !is_vm_hugetlb_page(vma);
+		if (vma->vm_flags & VM_EXEC)
+			vsvm_copy_note_code();
 		err = 0;
 	}
 	mmap_read_unlock(mm);

@@ -10,6 +10,7 @@
 #include <linux/sizes.h>
 #include <linux/slab.h>
 
+#include "vsvm_copy.h"
 #include "vsvm_exclusive.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
@@ -181,6 +182,20 @@ static void vsvm_svm_zap(struct vsvm_vm *vm,
 				    "vm %u: invalidation failed\n", vm->id);
 }
 
+/* Is it to become code? Who changes that holds the mmap lock. */
+static void vsvm_svm_look_for_code(const struct mmu_notifier_range *mmu_range)
+{
+	VMA_ITERATOR(vmi, mmu_range->mm, mmu_range->start);
+	struct vm_area_struct *vma;
+
+	if (mmu_range->event != MMU_NOTIFY_PROTECTION_VMA)
+		return;
+	for_each_vma_range(vmi, vma, mmu_range->end) {
+		if (vma->vm_flags & VM_EXEC)
+			vsvm_copy_note_code();
+	}
+}
+
 /*
  * Memory is about to change. A range is taken away as a whole, as its pages
  * are unmapped for DMA as a whole. May run in reclaim.
@@ -196,6 +211,7 @@ static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
 
 	if (vsvm_exclusive_is_own(vm, mmu_range))
 		return;
+	vsvm_svm_look_for_code(mmu_range);
 	start = max(mmu_range->start, drm_gpusvm_notifier_start(notifier));
 	end = min(mmu_range->end, drm_gpusvm_notifier_end(notifier));
 	vsvm_svm_zap(vm, notifier, start, end, mmu_range);

@@ -54,16 +54,12 @@ static u32 vsvm_ring_room(struct vsvm_ring *ring)
  * Where the ring begins, and how large it is, is part of the interface. What
  * the hardware says of it has to be the same, and is not looked at again.
  */
-static int vsvm_ring_init(struct vsvm_device *vdev, unsigned int engine,
-			  u32 first)
+static int vsvm_ring_init(struct vsvm_ring *ring, u32 first)
 {
+	struct vsvm_device *vdev = ring->vdev;
 	struct vsvm_hw_shared *shared = vdev->hw->shared;
-	struct vsvm_ring *ring = &vdev->ring[engine];
+	const unsigned int engine = ring->engine;
 
-	spin_lock_init(&ring->lock);
-	init_waitqueue_head(&ring->room);
-	ring->vdev = vdev;
-	ring->engine = engine;
 	ring->hw = &shared->ring[engine];
 	ring->cmd = &shared->cmd[first];
 	ring->size = engine < VSVM_HW_QUEUE0 ? VSVM_HW_COPY_RING :
@@ -75,6 +71,24 @@ static int vsvm_ring_init(struct vsvm_device *vdev, unsigned int engine,
 				   GFP_KERNEL);
 	/* All else is 0, as in the shared region. */
 	return ring->owner ? 0 : -ENOMEM;
+}
+
+/**
+ * vsvm_rings_prepare - have rings that can be killed, and no more
+ * @vdev: device without a transport
+ */
+void vsvm_rings_prepare(struct vsvm_device *vdev)
+{
+	unsigned int i;
+
+	for (i = 0; i < VSVM_HW_NUM_ENGINES; i++) {
+		struct vsvm_ring *ring = &vdev->ring[i];
+
+		spin_lock_init(&ring->lock);
+		init_waitqueue_head(&ring->room);
+		ring->vdev = vdev;
+		ring->engine = i;
+	}
 }
 
 /**
@@ -93,7 +107,7 @@ int vsvm_rings_init(struct vsvm_device *vdev)
 	if (!vdev->fault_entries || vdev->fault_entries > VSVM_HW_FAULT_RING)
 		return -EIO;
 	for (i = 0; i < VSVM_HW_NUM_ENGINES; i++) {
-		err = vsvm_ring_init(vdev, i, first);
+		err = vsvm_ring_init(&vdev->ring[i], first);
 		if (err)
 			return err;
 		first += vdev->ring[i].size;
@@ -308,6 +322,22 @@ static void vsvm_ring_drop(struct vsvm_ring *ring, int error,
 		vsvm_ring_retire(ring, error, done);
 }
 
+/* Slots must not be used again before the engine is past them. */
+static void vsvm_ring_wait_reset(struct vsvm_ring *ring)
+{
+	struct vsvm_transport *hw = ring->vdev->hw;
+	unsigned int i;
+
+	hw->ops->reset(hw, ring->engine);
+	for (i = 0; i < VSVM_RESET_MS; i++) {
+		if (READ_ONCE(ring->hw->tail) == ring->head || !hw->ops->alive(hw))
+			return;
+		usleep_range(500, 1000);
+	}
+	if (hw->ops->give_up)
+		hw->ops->give_up(hw);
+}
+
 static void vsvm_ring_reset_locked(struct vsvm_ring *ring, int error)
 {
 	struct vsvm_device *vdev = ring->vdev;
@@ -326,10 +356,7 @@ static void vsvm_ring_reset_locked(struct vsvm_ring *ring, int error)
 			WRITE_ONCE(vsvm_ring_slot(ring, i)->op, VSVM_HW_NOP);
 	}
 	drm_warn(&vdev->drm, "engine %u: reset\n", ring->engine);
-	vdev->hw->ops->reset(vdev->hw, ring->engine);
-	/* Slots must not be used again before it is past them. */
-	for (i = 0; i < VSVM_RESET_MS && READ_ONCE(ring->hw->tail) != ring->head; i++)
-		usleep_range(500, 1000);
+	vsvm_ring_wait_reset(ring);
 	scoped_guard(spinlock_irq, &ring->lock) {
 		vsvm_ring_drop(ring, error, &done);
 		ring->stopped = false;
@@ -478,6 +505,21 @@ void vsvm_wait_init(struct vsvm_wait *wait)
 	init_completion(&wait->done);
 }
 
+/* Leaves the processor to who needs it. */
+static void vsvm_wait_poll(struct vsvm_ring *ring, struct vsvm_wait *wait)
+{
+	const unsigned int us = ring->vdev->hw->poll_us;
+	const u64 end = ktime_get_ns() + us * NSEC_PER_USEC;
+
+	while (us && !completion_done(&wait->done)) {
+		if (READ_ONCE(ring->hw->tail) != READ_ONCE(ring->seen))
+			vsvm_ring_irq(ring);
+		if (need_resched() || ktime_get_ns() > end)
+			break;
+		cpu_relax();
+	}
+}
+
 /**
  * vsvm_wait_for - wait until a submission has completed
  * @ring: where it was written to
@@ -491,6 +533,8 @@ int vsvm_wait_for(struct vsvm_ring *ring, struct vsvm_wait *wait)
 {
 	u32 seen = READ_ONCE(ring->seen);
 
+	vsvm_wait_poll(ring, wait);
+	/* Also what was polled for: its completer must be through with it. */
 	while (!wait_for_completion_timeout(&wait->done, vsvm_ring_timeout(ring))) {
 		if (vsvm_ring_stuck(ring, &seen) && !completion_done(&wait->done))
 			vsvm_ring_reset(ring, -EIO);

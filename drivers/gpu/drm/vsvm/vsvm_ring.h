@@ -91,6 +91,7 @@ struct vsvm_ring {
 	wait_queue_head_t room;
 };
 
+void vsvm_rings_prepare(struct vsvm_device *vdev);
 int vsvm_rings_init(struct vsvm_device *vdev);
 void vsvm_rings_kill(struct vsvm_device *vdev);
 unsigned long vsvm_ring_timeout(struct vsvm_ring *ring);

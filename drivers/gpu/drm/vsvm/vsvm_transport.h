@@ -2,12 +2,14 @@
 /*
  * What carries rings, doorbells and interrupts between the driver and the
  * hardware. The driver above knows nothing of who is at the other end: the
- * local transport runs the hardware in workers of this kernel.
+ * local transport runs the hardware in workers of this kernel, the PCI transport
+ * (vsvm_pci.h) reaches a process outside the virtual machine.
  */
 #ifndef _VSVM_TRANSPORT_H_
 #define _VSVM_TRANSPORT_H_
 
 #include <linux/types.h>
+#include <asm/barrier.h>
 
 #include "hw/vsvm_hw_abi.h"
 
@@ -24,6 +26,10 @@ struct vsvm_transport;
  * @set_link: plug the link in or pull it out, for tests. It is in at first.
  *	Sleeps until no engine is at an access that the change concerns.
  * @alive: false when the hardware is gone for good
+ * @give_up: an engine does not do what it said that it does: take all of the
+ *	hardware for lost. NULL if that cannot be
+ * @quiesce: on return no engine touches memory, or ever will: this kernel ends.
+ *	NULL if the hardware ends with it. Sleeps.
  * @destroy: stop all engines and interrupts, then free. Sleeps.
  */
 struct vsvm_transport_ops {
@@ -31,6 +37,8 @@ struct vsvm_transport_ops {
 	void (*reset)(struct vsvm_transport *t, unsigned int engine);
 	void (*set_link)(struct vsvm_transport *t, bool up);
 	bool (*alive)(struct vsvm_transport *t);
+	void (*give_up)(struct vsvm_transport *t);
+	void (*quiesce)(struct vsvm_transport *t);
 	void (*destroy)(struct vsvm_transport *t);
 };
 
@@ -39,6 +47,11 @@ struct vsvm_transport_ops {
  * @ops: the kind
  * @shared: rings, initialised: magic, sizes, first slots
  * @vram_size: bytes
+ * @stale_code: what the hardware writes to memory is not seen by this machine's
+ *	instruction fetch
+ * @poll_us: how long it pays to look for a completion before sleeping until the
+ *	interrupt; 0: not at all, as the hardware needs this processor
+ * @open: the driver takes interrupts
  * @irq: the driver's interrupt handler. May be called in any context, must
  *	not sleep.
  * @data: first argument of @irq
@@ -47,6 +60,9 @@ struct vsvm_transport {
 	const struct vsvm_transport_ops *ops;
 	struct vsvm_hw_shared *shared;
 	u64 vram_size;
+	bool stale_code;
+	unsigned int poll_us;
+	bool open;
 	void (*irq)(void *data, unsigned int vector);
 	void *data;
 };
@@ -77,6 +93,20 @@ struct vsvm_transport_config {
 struct vsvm_transport *
 vsvm_local_create(struct device *dev, const struct vsvm_transport_config *config,
 		  void (*irq)(void *data, unsigned int vector), void *data);
+
+/* The driver has set up all that @irq needs. */
+static inline void vsvm_transport_open(struct vsvm_transport *t)
+{
+	/* Release: all of that. */
+	smp_store_release(&t->open, true);
+}
+
+/* For a transport whose hardware may raise interrupts that nobody asked for. */
+static inline bool vsvm_transport_is_open(struct vsvm_transport *t)
+{
+	/* Acquire: what @irq needs. */
+	return smp_load_acquire(&t->open);
+}
 
 static inline void vsvm_transport_doorbell(struct vsvm_transport *t,
 					   unsigned int engine)

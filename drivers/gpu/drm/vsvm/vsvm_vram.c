@@ -16,7 +16,6 @@
 #include <linux/delay.h>
 #include <linux/ioport.h>
 #include <linux/memremap.h>
-#include <linux/platform_device.h>
 
 #include "vsvm_bo.h"
 #include "vsvm_drv.h"
@@ -71,8 +70,7 @@ static bool vsvm_has_interconnect(struct drm_pagemap_peer *peer1,
 {
 	struct vsvm_device *one = peer1->private, *other = peer2->private;
 
-	return peer1 == peer2 || (dev_is_platform(one->drm.dev) &&
-				  dev_is_platform(other->drm.dev));
+	return peer1 == peer2 || vsvm_peer_may_link(one, other);
 }
 
 static void vsvm_release_owner(void *peer)

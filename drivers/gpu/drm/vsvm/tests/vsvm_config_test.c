@@ -70,8 +70,28 @@ static void config_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, !reason, !c->want);
 }
 
+static void config_where(struct kunit *test)
+{
+	static const char * const bad[] = { "", "Pci", "pci ", "localx", "3" };
+	enum vsvm_where where = VSVM_WHERE_LOCAL;
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, vsvm_config_parse_where("pci", &where), 0);
+	KUNIT_EXPECT_EQ(test, where, VSVM_WHERE_PCI);
+	KUNIT_EXPECT_EQ(test, vsvm_config_parse_where("local", &where), 0);
+	KUNIT_EXPECT_EQ(test, where, VSVM_WHERE_LOCAL);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		KUNIT_EXPECT_EQ_MSG(test, vsvm_config_parse_where(bad[i], &where),
+				    -EINVAL, "\"%s\"", bad[i]);
+		KUNIT_EXPECT_EQ(test, where, VSVM_WHERE_LOCAL);
+	}
+	KUNIT_EXPECT_EQ(test, vsvm_config_parse_where("auto", &where), 0);
+	KUNIT_EXPECT_EQ(test, where, VSVM_WHERE_AUTO);
+}
+
 static struct kunit_case config_kunit_cases[] = {
 	KUNIT_CASE_PARAM(config_test, config_gen_params),
+	KUNIT_CASE(config_where),
 	{}
 };
 
