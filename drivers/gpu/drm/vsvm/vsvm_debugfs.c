@@ -218,6 +218,7 @@ void vsvm_debugfs_init(struct drm_minor *minor)
 	debugfs_create_file("reset", 0200, root, vdev, &vsvm_reset_fops);
 	debugfs_create_file("unplug", 0200, root, vdev, &vsvm_unplug_fops);
 	vsvm_peer_debugfs(vdev, root);
+	vsvm_bench_debugfs(vdev, root);
 	vsvm_inject_debugfs(vdev, root);
 	if (vsvm_has_additions(vdev))
 		vsvm_additions_debugfs(vdev, root);

@@ -279,6 +279,9 @@ int vsvm_gem_mmap_ioctl(struct drm_device *drm, void *data,
 int vsvm_vm_bind_ioctl(struct drm_device *drm, void *data,
 		       struct drm_file *file);
 
+/* vsvm_bench.c */
+void vsvm_bench_debugfs(struct vsvm_device *vdev, struct dentry *root);
+
 /* vsvm_debugfs.c */
 void vsvm_debugfs_init(struct drm_minor *minor);
 void vsvm_show_fdinfo(struct drm_printer *p, struct drm_file *file);
