@@ -207,16 +207,19 @@ void vsvm_ring_irq(struct vsvm_ring *ring)
  * @seen: its position at the start of the timeout; gets that of now
  *
  * It may be slow, and have much to do: that is no reason to reset it. Asks the
- * ring, as it may be but an interrupt that got lost.
+ * ring, as it may be but an interrupt that got lost, and says so then.
  *
  * Return: true if so.
  */
 bool vsvm_ring_stuck(struct vsvm_ring *ring, u32 *seen)
 {
-	const u32 before = *seen;
+	const u32 before = *seen, told = READ_ONCE(ring->seen);
 
 	vsvm_ring_irq(ring);
 	*seen = READ_ONCE(ring->seen);
+	if (*seen != told)
+		drm_notice(&ring->vdev->drm, "engine %u: an interrupt got lost\n",
+			   ring->engine);
 	return *seen == before;
 }
 
