@@ -7,10 +7,13 @@ SCRIPTS := tools/testing/kernel
 
 # The kernel tree and the object directory may be given by the user.
 export KSRC
+# Where the virtual GPU's hardware is: local or pci.
+export TRANSPORT
 export SECONDS_OF_STRESS = $(or $(TIME),600)
 KIND ?= debug
 
-.PHONY: help demo test kernel modules vm kunit selftest hwtest stress fuzz coverage consumers tools path defects check docs apply clean
+.PHONY: help demo test kernel modules vm kunit selftest hwtest device pci stress fuzz
+.PHONY: coverage consumers tools path bench defects check docs apply clean
 
 help:
 	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
@@ -18,12 +21,15 @@ help:
 	@echo 'make kunit                 the KUnit tests'
 	@echo 'make selftest              the user-space tests'
 	@echo "make hwtest                the emulated hardware's tests, as a program with sanitizers"
+	@echo "make device                the process's own tests, with sanitizers"
+	@echo 'make pci                   the GPU as a PCI function: it dies, stops, is pulled out, the machine is reset'
 	@echo 'make stress [TIME=seconds] random operations against a model, 10 minutes or TIME a test'
 	@echo 'make fuzz [TIME=seconds]   every ioctl with random structures, 10 minutes or TIME'
 	@echo 'make coverage              which lines and branches the tests run, pages in build/coverage/html'
 	@echo "make consumers             the kernel's own users of the core compile and link against it"
 	@echo 'make tools                 gputop, trace-cmd, modinfo and others of Debian on the GPU'
 	@echo "make path                  instructions of a GPU fault, with ours and with the kernel's own"
+	@echo 'make bench [ROUNDS=n]      copies, faults and overlap, with the hardware in the kernel and outside'
 	@echo "make defects               the known defects of the kernel's own implementation: it, and this one"
 	@echo 'make check                 static checks: style, warnings, sparse, kernel-doc, scripts'
 	@echo 'make kernel [KIND=bench]   build a kernel, the modules and the user programs'
@@ -36,15 +42,17 @@ help:
 	@echo 'KIND is debug (KASAN, lockdep, kmemleak, ...; the default), bench (fast), or coverage (gcov).'
 	@echo 'KSRC=dir uses a kernel tree of yours, by a copy; with KBUILD_OUTPUT=dir,'
 	@echo '"make modules" only builds, in that object directory.'
+	@echo 'TRANSPORT=pci has the GPU on PCI, with its engines and VRAM in a process outside'
+	@echo 'the virtual machine: for demo, selftest, vm, stress, fuzz and bench.'
 	@echo 'ACCEL=kvm or ACCEL=tcg overrides how the virtual machine is run.'
 
 demo:
 	@$(SCRIPTS)/demo.sh '$(subst ','\'',$(INPUT))'
 
 test:
-	@$(SCRIPTS)/test.sh scripts hwtest kunit selftest iommu vram demo tools path consumers
+	@$(SCRIPTS)/test.sh scripts hwtest device kunit selftest pci iommu vram demo tools path consumers
 
-kunit selftest hwtest stress fuzz:
+kunit selftest hwtest device pci stress fuzz:
 	@$(SCRIPTS)/test.sh $@
 
 coverage:
@@ -52,6 +60,9 @@ coverage:
 
 consumers tools path:
 	@$(SCRIPTS)/test.sh $@
+
+bench:
+	@$(SCRIPTS)/bench.sh $(ROUNDS)
 
 defects:
 	@$(SCRIPTS)/defects.sh

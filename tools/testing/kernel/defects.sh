@@ -12,6 +12,8 @@
 # 1 if ours fails, or if a defect that the kernel's own has does not show there.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# The machine has memory of its own making.
+export TRANSPORT=local
 
 OUT=$BUILD/defects
 # Two nodes, and a zone of nothing but movable memory on the second

@@ -68,6 +68,9 @@ gather_user()
 	else
 		say "no user programs yet ($dir/Makefile)"
 	fi
+	dir=tools/gpu/vsvm/device
+	mkdir -p "$BUILD/host"
+	make -s -C "$TOP/$dir" OUT="$BUILD/host" || die "vsvm-device does not build"
 	dir=tools/testing/selftests/drm/vsvm
 	if [ -f "$TOP/$dir/Makefile" ]; then
 		make -s -C "$TOP/$dir" HDR="$BUILD/hdr/include" KSELFTEST="$BUILD/kselftest" OUT="$BUILD/tests"

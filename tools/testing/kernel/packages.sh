@@ -23,7 +23,8 @@ dpkg-deb dpkg
 /usr/include/libelf.h libelf-dev
 /usr/include/openssl/ssl.h libssl-dev"
 PACKAGES_VM="qemu-system-x86_64 qemu-system-x86
-/bin/busybox busybox-static"
+/bin/busybox busybox-static
+pgrep procps"
 PACKAGES_COVERAGE="gcov gcc
 gcov-tool gcc
 lcov lcov"

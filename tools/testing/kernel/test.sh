@@ -3,13 +3,15 @@
 #
 # usage: test.sh PART...
 #
-# Runs the parts (scripts, hwtest, kunit, selftest, iommu, vram, demo, consumers,
-# tools, path, check, stress, fuzz) and ends with one line "N passed, N failed" that counts the cases of all of
+# Runs the parts (scripts, hwtest, device, kunit, selftest, pci, iommu, vram, demo,
+# consumers, tools, path, check, stress, fuzz) and ends with one line "N passed, N failed" that counts the cases of all of
 # them. A part goes on after a failure in another, so that one run tells everything.
 # KERNEL is the kind of kernel for what runs in one, if it is not to be debug.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$KDIR/packages.sh"
 . "$KDIR/tap.sh"
+. "$KDIR/pci.sh"
 
 # built COMMAND...: build.sh, once for each set of arguments
 built()
@@ -75,7 +77,7 @@ part_kunit()
 	mapfile -t list < <(cd "$BUILD/$KERNEL/root" && find . -name '*_kunit.ko' -printf '%f\n' | sort)
 	[ "${#list[@]}" -gt 0 ] || { add_fail kunit "there are no KUnit modules"; return; }
 	# Memory that the kernel leaves alone plays a device's, which the CPU reaches.
-	vm_args=(--append 'intel_iommu=on memmap=2M$0x60000000 drm_pagemap_kunit.coherent=0x60000000'
+	vm_args=(--transport local --append 'intel_iommu=on memmap=2M$0x60000000 drm_pagemap_kunit.coherent=0x60000000'
 		--qemu "-device intel-iommu")
 	in_vm kunit 900 kunit "${list[@]%.ko}"
 	vm_args=()
@@ -85,9 +87,14 @@ part_selftest()
 {
 	local list
 	built modules "$KERNEL" || { add_fail selftest "the $KERNEL kernel or its modules do not build"; return; }
-	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f -printf '%f\n' | sort)
+	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f ! -name pci_test -printf '%f\n' | sort)
 	[ "${#list[@]}" -gt 0 ] || { add_fail selftest "there are no self-tests"; return; }
+	if [ "${TRANSPORT:-local}" = pci ]; then
+		list+=(pci_test)
+		vm_args=(--device-args "$PCI_DEVICE_ARGS")
+	fi
 	in_vm selftest 3600 selftest "${list[@]}"
+	vm_args=()
 }
 
 # The model check for long, with less VRAM than it works on
@@ -100,6 +107,12 @@ part_stress()
 		sh -c "modprobe vsvm vram_mb=16 && VSVM_SECONDS=$seconds /tests/model_test >/results/model_test.tap && unload" || rc=$?
 	add_results "$name"
 	add_status "stress, kernel log and end" "$rc"
+	if grep -q 'an interrupt got lost' "$BUILD/vm/$name/console.log"; then
+		add_fail stress "an interrupt got lost"
+	else
+		add_pass
+	fi
+	[ "${TRANSPORT:-local}" != pci ] || pci_host_leaks "$name"
 }
 
 # Every ioctl with random structures, for long
@@ -117,7 +130,7 @@ part_fuzz()
 part_iommu()
 {
 	built modules "$KERNEL" || { add_fail iommu "the $KERNEL kernel or its modules do not build"; return; }
-	vm_args=(--append intel_iommu=on --qemu "-device intel-iommu -device pci-testdev")
+	vm_args=(--transport local --append intel_iommu=on --qemu "-device intel-iommu -device pci-testdev")
 	in_vm iommu 600 iommu migrate_test gem_test
 	vm_args=()
 }

@@ -10,6 +10,12 @@
 #  --cpus N          processors (default 2)
 #  --share DIR       read-only in the guest as /share; a second one is /share2, ...
 #  --append ARGS     more kernel command line
+#  --transport T     local (the virtual GPU is in the guest's kernel) or pci (two GPUs
+#                    are PCI functions, their hardware is the process vsvm-device;
+#                    default: TRANSPORT, or local)
+#  --device-args A   more arguments for vsvm-device, split at white space
+#  --reboot          a reset of the guest boots it again instead of ending the run
+#  --images          the guest finds its kernel and root file system in /results/images
 #  --qemu ARGS       more arguments for QEMU, split at white space
 #  --leaks           debug kernel: look for leaked memory after the command
 #  --no-log-check    do not judge the kernel log (for runs that must break something)
@@ -27,6 +33,7 @@
 . "$KDIR/initramfs.sh"
 
 kind=debug name="" limit=300 mem="" cpus=2 append="" extra="" leaks=0 check=1 interactive=0 progress=0
+transport=${TRANSPORT:-local} device_args="" reboot=0 images=0
 shares=()
 
 parse()
@@ -41,6 +48,10 @@ parse()
 		--share)	shares+=("$(realpath -e "$2")"); shift ;;
 		--append)	append=$2; shift ;;
 		--qemu)		extra=$2; shift ;;
+		--transport)	transport=$2; shift ;;
+		--device-args)	device_args=$2; shift ;;
+		--reboot)	reboot=1 ;;
+		--images)	images=1 ;;
 		--leaks)	leaks=1 ;;
 		--no-log-check)	check=0 ;;
 		--progress)	progress=1 ;;
@@ -52,6 +63,11 @@ parse()
 	done
 	command=("$@")
 	[ $# -gt 0 ] || [ "$interactive" -eq 1 ] || die "vm.sh: no command"
+	case $transport in
+	local)	;;
+	pci)	[ -x "$BUILD/host/vsvm-device" ] || die "vsvm-device is not built (build.sh user)" ;;
+	*)	die "transport '$transport': local or pci" ;;
+	esac
 	[ -s "$BUILD/$kind/bzImage" ] || die "the $kind kernel is not built (build.sh kernel $kind)"
 	if [ -z "$mem" ]; then
 		mem=2048
@@ -92,6 +108,10 @@ make_run()
 	cp --reflink=auto "$BUILD/$kind/bzImage" "$run/bzImage"
 	make_initramfs "$kind" "$run/initramfs" "$settings"
 	exec 7>&-
+	if [ "$images" -eq 1 ]; then
+		mkdir -p "$run/results/images"
+		ln "$run/bzImage" "$run/initramfs" "$run/results/images/"
+	fi
 	log=$run/console.log
 }
 
@@ -102,6 +122,8 @@ kernel_args()
 	printf '%s ' console=ttyS0 loglevel=7 oops=panic panic=-1 sysrq_always_enabled=1
 	# On a busy host without KVM seconds of silence are no fault.
 	printf '%s ' rcupdate.rcu_cpu_stall_timeout=60 workqueue.watchdog_thresh=60
+	# Else a driver that finds no GPU on PCI would make one up.
+	[ "$transport" != pci ] || printf '%s ' vsvm.transport=pci
 	# With five levels of page tables KASAN reports a wild access when an
 	# interrupt comes while identify_cpu() has the feature bits cleared.
 	printf '%s ' no5lvl
@@ -120,7 +142,7 @@ qemu_args()
 	ln -s "$run/monitor" "$pipes/monitor.out"
 	# shellcheck disable=SC2054 # the commas are QEMU's
 	args=(-machine q35 -m "$mem" -smp "$cpus" "${accel[@]}"
-		-nodefaults -no-user-config -display none -no-reboot
+		-nodefaults -no-user-config -display none
 		-kernel "$run/bzImage" -initrd "$run/initramfs"
 		-append "$(kernel_args) $append"
 		-chardev "pipe,id=kernel,path=$pipes/kernel" -serial chardev:kernel
@@ -129,6 +151,7 @@ qemu_args()
 		-device virtio-serial-pci -device virtio-rng-pci
 		-virtfs "local,path=${run//,/,,}/results,mount_tag=results,security_model=none"
 		"${virtfs[@]}")
+	[ "$reboot" -eq 1 ] || args+=(-no-reboot)
 	if [ "$interactive" -eq 1 ]; then
 		args+=(-device "virtconsole,chardev=output")
 	else
@@ -136,6 +159,11 @@ qemu_args()
 	fi
 	# shellcheck disable=SC2206 # to be split
 	args+=($extra)
+	qemu=(qemu-system-x86_64)
+	if [ "$transport" = pci ]; then
+		# shellcheck disable=SC2206 # to be split
+		qemu=("${VSVM_DEVICE:-$BUILD/host/vsvm-device}" --devices 2 $device_args -- "${qemu[@]}")
+	fi
 }
 
 # ask_where: before a hung machine is killed, the kernel tells what each task
@@ -153,11 +181,26 @@ ask_where()
 	sleep 1
 }
 
+# sample_host PID: of vsvm-device's children, "SECONDS NAME DESCRIPTORS KIB" each
+# in the file host of the run, for tests that run for long
+sample_host()
+{
+	local child
+	for child in $(pgrep -P "$1"); do
+		echo "$SECONDS $(tr ' ' - <"/proc/$child/comm") $(find "/proc/$child/fd" -type l | wc -l)" \
+			"$(awk '/^RssAnon/ { print $2 }' "/proc/$child/status")" >>"$run/host"
+	done 2>/dev/null
+}
+
 # watch PID: wait for QEMU to end, not longer than the limit
 watch()
 {
-	local pid=$1 start=$SECONDS end=$((SECONDS + limit)) next=$((SECONDS + 30))
+	local pid=$1 start=$SECONDS end=$((SECONDS + limit)) next=$((SECONDS + 30)) sample=$((SECONDS + 60))
 	while kill -0 "$pid" 2>/dev/null; do
+		if [ "$transport" = pci ] && [ "$SECONDS" -ge "$sample" ]; then
+			sample=$((SECONDS + 30))
+			sample_host "$pid" || :
+		fi
 		if [ "$progress" -eq 1 ] && [ "$SECONDS" -ge "$next" ]; then
 			next=$((SECONDS + 30))
 			say "$name: $(elapsed $((SECONDS - start))), $(cat "$run"/results/*.tap 2>/dev/null |
@@ -206,17 +249,17 @@ main()
 	timed_out=0
 	make_run
 	pipes=$(mktemp -d)
-	trap 'rm -rf "$pipes" "$run/initramfs" "$run/bzImage"' EXIT
+	trap 'rm -rf "$pipes" "$run/initramfs" "$run/bzImage" "$run/results/images"' EXIT
 	qemu_args
 	exec 5<>"$pipes/monitor.in" 6<>"$pipes/kernel.in"
 	if [ "$interactive" -eq 1 ]; then
-		qemu-system-x86_64 "${args[@]}" 2>"$run/qemu.err" 9>&- || :
+		"${qemu[@]}" "${args[@]}" 2>"$run/qemu.err" 9>&- || :
 	else
 		# Its standard input must be open and silent: at an end of file
 		# QEMU would close the channel that the output comes by.
 		mkfifo "$pipes/nothing"
 		exec 4<>"$pipes/nothing"
-		qemu-system-x86_64 "${args[@]}" <&4 2>"$run/qemu.err" 9>&- &
+		"${qemu[@]}" "${args[@]}" <&4 2>"$run/qemu.err" 9>&- &
 		pid=$!
 		trap 'kill -KILL "$pid" 2>/dev/null; exit 130' INT TERM HUP
 		watch "$pid"

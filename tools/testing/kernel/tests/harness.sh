@@ -5,6 +5,7 @@
 # that goes away at the end. Sourced.
 
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+unset TRANSPORT
 
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT

@@ -54,4 +54,14 @@ run env ACCEL=warp "$KDIR/vm.sh" --kernel bench --name scripts -- true
 says "an accelerator that nobody knows" "ACCEL=warp: kvm, tcg or icount"
 same "stops before it starts" 1 "$STATUS"
 
+run "$KDIR/vm.sh" --kernel bench --name scripts --transport isa -- true
+says "a transport that nobody knows" "transport 'isa': local or pci"
+same "stops before it starts" 1 "$STATUS"
+vm --timeout 60 --transport pci -- sh -c 'modprobe vsvm && ls -d /sys/bus/pci/drivers/vsvm/0* | wc -l'
+same "a GPU on PCI is there" "0 1" "$STATUS $OUTPUT"
+same "and nothing is said" "" "$ERRORS"
+vm --timeout 60 --transport pci --mem 63 -- true
+same "what vsvm-device does not like ends the run" 98 "$STATUS"
+says_error "with its reason" "vsvm-device: "
+
 finish
