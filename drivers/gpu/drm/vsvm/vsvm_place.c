@@ -87,31 +87,37 @@ int vsvm_span_check(struct mm_struct *mm, unsigned long start,
 	return start < end ? -EFAULT : 0;
 }
 
+/* Home from VRAM or from who took it, a copy of its own, writable: a fault each. */
+#define VSVM_FAULT_STEPS	3
+
 /**
  * vsvm_fault_in - give a process a page of its own, in RAM, to write to
  * @mm: address space of a process, with a reference of its users
  * @addr: address
  *
- * As a write by the CPU would. Lets mmap_lock go while userfaultfd is asked.
+ * As a write by the CPU would. Lets mmap_lock go while userfaultfd is asked. And
+ * not by get_user_pages(), which marks the page as accessed: it then waits in a
+ * list of this CPU to become an active one, which holds a reference, so that it
+ * cannot be moved by another CPU until that list is full.
  *
  * Context: process, without mmap_lock.
  *
- * Return: 0, -EAGAIN, -EINTR, or why it cannot have one.
+ * Return: 0, -EINTR, or why it cannot have one.
  */
 int vsvm_fault_in(struct mm_struct *mm, unsigned long addr)
 {
-	struct page *page;
-	int locked = 1;
-	long got;
+	unsigned int i;
+	bool unlocked;
+	int err = 0;
 
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
-	got = get_user_pages_remote(mm, addr, 1, FOLL_WRITE, &page, &locked);
-	if (locked)
-		mmap_read_unlock(mm);
-	if (got == 1)
-		put_page(page);
-	return got == 1 ? 0 : got ?: -EAGAIN;
+	for (i = 0; i < VSVM_FAULT_STEPS && !err; i++)
+		err = fixup_user_fault(mm, addr,
+				       FAULT_FLAG_WRITE | FAULT_FLAG_REMOTE,
+				       &unlocked);
+	mmap_read_unlock(mm);
+	return err;
 }
 
 static u8 vsvm_scan_page(struct vsvm_device *vdev, unsigned long pfn)
