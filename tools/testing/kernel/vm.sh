@@ -161,8 +161,11 @@ qemu_args()
 	args+=($extra)
 	qemu=(qemu-system-x86_64)
 	if [ "$transport" = pci ]; then
+		# With a kernel that looks for errors, a process that does.
+		local device=$BUILD/host/vsvm-device
+		[ "$kind" = bench ] || device+=-asan
 		# shellcheck disable=SC2206 # to be split
-		qemu=("${VSVM_DEVICE:-$BUILD/host/vsvm-device}" --devices 2 $device_args -- "${qemu[@]}")
+		qemu=("$device" --devices 2 $device_args -- "${qemu[@]}")
 	fi
 }
 

@@ -207,7 +207,7 @@ static int endless_add(struct endless *e, struct vt *t)
 		return err;
 	e->fence[e->num++] = vt_syncobj_export(t, sync.handle);
 	/* It runs once its fault was served. */
-	while (vt_elsewhere(t, node, PAGE, IN_VRAM))
+	while (vt_pages_at(t, node, PAGE, IN_VRAM) != 1)
 		vt_sleep_ms(5);
 	return 0;
 }
