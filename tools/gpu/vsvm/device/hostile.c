@@ -11,41 +11,27 @@
 
 #include "engine.h"
 #include "link.h"
+#include "rng.h"
 
 /* About 4000 blows a second for each device. */
 #define HOSTILE_PAUSE_NS	250000
 
-static u64 state;
-
-static u64 draw(void)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return state * 0x2545f4914f6cdd1dull;
-}
-
-static u64 below(u64 bound)
-{
-	return (draw() >> 16) % bound;
-}
-
 /* Numbers that are likely to be believed, and others. */
 static u64 number(u64 old)
 {
-	switch (below(6)) {
+	switch (rng_below(6)) {
 	case 0:
 		return old + 1;
 	case 1:
 		return old - 1;
 	case 2:
-		return below(8);
+		return rng_below(8);
 	case 3:
 		return ~0ull;
 	case 4:
-		return old ^ 1ull << below(64);
+		return old ^ 1ull << rng_below(64);
 	}
-	return draw();
+	return rng_draw();
 }
 
 static void spoil32(u32 *word)
@@ -61,7 +47,7 @@ static void spoil64(__u64 *word)
 /* Mostly an engine that is in use. */
 static unsigned int any_engine(void)
 {
-	return below(4) ? below(VSVM_HW_QUEUE0 + 4) : below(VSVM_HW_NUM_ENGINES);
+	return rng_below(4) ? rng_below(VSVM_HW_QUEUE0 + 4) : rng_below(VSVM_HW_NUM_ENGINES);
 }
 
 static void spoil_ring(struct vsvm_hw_ring *ring)
@@ -69,7 +55,7 @@ static void spoil_ring(struct vsvm_hw_ring *ring)
 	u32 *word[] = { &ring->tail, &ring->tail, &ring->stalled, &ring->first,
 			&ring->size };
 
-	spoil32(word[below(5)]);
+	spoil32(word[rng_below(5)]);
 }
 
 static void spoil_completion(struct vsvm_hw_shared *shared)
@@ -80,12 +66,12 @@ static void spoil_completion(struct vsvm_hw_shared *shared)
 			  VSVM_HW_QUEUE0 * VSVM_HW_COPY_RING +
 			  (e - VSVM_HW_QUEUE0) * VSVM_HW_QUEUE_RING;
 	/* Near the tail, where the driver looks. */
-	const u32 at = READ_ONCE(shared->ring[e].tail) + below(8) - 4;
+	const u32 at = READ_ONCE(shared->ring[e].tail) + rng_below(8) - 4;
 	struct vsvm_hw_cmd *cmd = &shared->cmd[first + (at & (size - 1))];
 
-	if (!below(3))
+	if (!rng_below(3))
 		spoil64(&cmd->result);
-	else if (below(2))
+	else if (rng_below(2))
 		spoil32(&cmd->status);
 	else
 		spoil32(&cmd->generation);
@@ -93,13 +79,13 @@ static void spoil_completion(struct vsvm_hw_shared *shared)
 
 static void spoil_faults(struct vsvm_hw_shared *shared)
 {
-	struct vsvm_hw_fault *f = &shared->fault[below(VSVM_HW_FAULT_RING)];
+	struct vsvm_hw_fault *f = &shared->fault[rng_below(VSVM_HW_FAULT_RING)];
 	u32 *word[] = { &shared->fifo.head, &shared->fifo.head,
 			&shared->fifo.overflow, &shared->fifo.size,
 			&f->queue, &f->access, &f->generation, &f->index };
 
-	if (below(5))
-		spoil32(word[below(8)]);
+	if (rng_below(5))
+		spoil32(word[rng_below(8)]);
 	else
 		spoil64(&f->address);
 }
@@ -111,7 +97,7 @@ static void spoil_page0(struct vsvm_pci_device *page)
 	__u64 *big[] = { &page->vram_size, &page->ram_low, &page->ram_high,
 			 &page->family };
 
-	switch (below(16)) {
+	switch (rng_below(16)) {
 	case 0:
 		spoil32(&page->answer);
 		break;
@@ -124,10 +110,10 @@ static void spoil_page0(struct vsvm_pci_device *page)
 	case 3:
 	case 4:
 	case 5:
-		spoil64(big[below(4)]);
+		spoil64(big[rng_below(4)]);
 		break;
 	default:
-		spoil32(word[below(5)]);
+		spoil32(word[rng_below(5)]);
 	}
 }
 
@@ -135,7 +121,7 @@ static void blow(struct vm *vm, unsigned int i)
 {
 	struct vsvm_pci_bar *bar = vm->device[i].bar;
 
-	switch (below(8)) {
+	switch (rng_below(8)) {
 	case 0:
 	case 1:
 		spoil_ring(&bar->shared.ring[any_engine()]);
@@ -151,7 +137,7 @@ static void blow(struct vm *vm, unsigned int i)
 		spoil_page0(&bar->device);
 		break;
 	default:
-		vm_raise(vm, i, below(VSVM_PCI_NUM_VECTORS));
+		vm_raise(vm, i, rng_below(VSVM_PCI_NUM_VECTORS));
 	}
 }
 
@@ -179,7 +165,7 @@ void hostile_run(u64 seed, u32 ms)
 	const u64 end = now_ns() + ms * 1000000ull;
 	unsigned int i;
 
-	state = seed * 0x9e3779b97f4a7c15ull | 1;
+	rng_seed(seed);
 	redirect_dma();
 	while (now_ns() < end) {
 		for (i = 0; i < engine.vm->shape.devices; i++)

@@ -6,23 +6,9 @@
 #include <unistd.h>
 
 #include "guest.h"
+#include "rng.h"
 
 #define HOSTILE_MS	4000
-
-static u64 state;
-
-static u64 draw(void)
-{
-	state ^= state >> 12;
-	state ^= state << 25;
-	state ^= state >> 27;
-	return state * 0x2545f4914f6cdd1dull;
-}
-
-static u64 below(u64 bound)
-{
-	return (draw() >> 16) % bound;
-}
 
 static void seed(struct kunit *test)
 {
@@ -30,46 +16,46 @@ static void seed(struct kunit *test)
 	const u64 n = given ? strtoull(given, NULL, 0) : now_ns();
 
 	kunit_info(test, "SEED=%llu\n", n);
-	state = n * 0x9e3779b97f4a7c15ull | 1;
+	rng_seed(n);
 }
 
 /* Addresses that are good for something, more or less. */
 static u64 address(void)
 {
-	switch (below(6)) {
+	switch (rng_below(6)) {
 	case 0:
-		return below(GUEST_LOW);
+		return rng_below(GUEST_LOW);
 	case 1:
-		return HIGH + below(GUEST_RAM - GUEST_LOW + PAGE) - 8;
+		return HIGH + rng_below(GUEST_RAM - GUEST_LOW + PAGE) - 8;
 	case 2:
-		return below(GUEST_VRAM) & ~7ull;
+		return rng_below(GUEST_VRAM) & ~7ull;
 	case 3:
-		return below(4) << VSVM_PTE_PEER_SHIFT | below(GUEST_VRAM);
+		return rng_below(4) << VSVM_PTE_PEER_SHIFT | rng_below(GUEST_VRAM);
 	case 4:
-		return below(16) * PAGE;
+		return rng_below(16) * PAGE;
 	}
-	return draw();
+	return rng_draw();
 }
 
 static void random_command(struct vsvm_hw_cmd *cmd)
 {
 	static const u32 op[] = { 0, 1, 2, 1, 2, 16, 17, 18, 32, 33, 34, 35, 36, 37, 38, 39 };
 
-	cmd->op = below(50) ? op[below(ARRAY_SIZE(op))] : draw();
-	cmd->flags = below(20) ? below(16) | VSVM_HW_CMD_IRQ : draw();
+	cmd->op = rng_below(50) ? op[rng_below(ARRAY_SIZE(op))] : rng_draw();
+	cmd->flags = rng_below(20) ? rng_below(16) | VSVM_HW_CMD_IRQ : rng_draw();
 	cmd->dst = address();
-	cmd->src = below(3) ? address() : below(4);
-	cmd->len = below(10) ? below(3 * PAGE) : draw();
+	cmd->src = rng_below(3) ? address() : rng_below(4);
+	cmd->len = rng_below(10) ? rng_below(3 * PAGE) : rng_draw();
 	/* Page-table entries, among other things. */
-	cmd->arg = below(2) ? (address() & VSVM_PTE_ADDR_MASK) | below(64) : draw();
+	cmd->arg = rng_below(2) ? (address() & VSVM_PTE_ADDR_MASK) | rng_below(64) : rng_draw();
 }
 
 static void random_ring(struct vsvm_hw_shared *shared)
 {
-	struct vsvm_hw_ring *ring = &shared->ring[below(8)];
-	u32 *word = (u32 *)ring + below(8);
+	struct vsvm_hw_ring *ring = &shared->ring[rng_below(8)];
+	u32 *word = (u32 *)ring + rng_below(8);
 
-	WRITE_ONCE(*word, below(4) ? READ_ONCE(*word) + below(16) : draw());
+	WRITE_ONCE(*word, rng_below(4) ? READ_ONCE(*word) + rng_below(16) : rng_draw());
 }
 
 static void random_request(struct vsvm_pci_driver *page)
@@ -77,28 +63,29 @@ static void random_request(struct vsvm_pci_driver *page)
 	unsigned int i;
 
 	for (i = 0; i < VSVM_PCI_NUM_ARGS; i++)
-		WRITE_ONCE(page->arg[i], below(2) ? below(8) : address());
-	if (!below(4))
+		WRITE_ONCE(page->arg[i], rng_below(2) ? rng_below(8) : address());
+	if (!rng_below(4))
 		WRITE_ONCE(page->arg[0], GUEST_VRAM / 2);
-	WRITE_ONCE(page->op, below(8));
-	WRITE_ONCE(page->request, draw());
+	WRITE_ONCE(page->op, rng_below(8));
+	WRITE_ONCE(page->request, rng_draw());
 }
 
 static void be_hostile(struct guest *g)
 {
-	struct guest_device *dev = &g->dev[below(g->num)];
+	struct guest_device *dev = &g->dev[rng_below(g->num)];
 	struct vsvm_pci_bar *bar = dev->bar;
-	unsigned int e = below(10), i;
+	unsigned int e = rng_below(10), i;
 
-	switch (below(16)) {
+	switch (rng_below(16)) {
 	case 0:
 		random_request(&bar->driver);
 		break;
 	case 1:
-		bar->map[below(64)] = below(2) ? below(GUEST_RAM) & ~0xfffull : draw();
+		bar->map[rng_below(64)] = rng_below(2) ?
+			rng_below(GUEST_RAM) & ~0xfffull : rng_draw();
 		break;
 	case 2:
-		WRITE_ONCE(*((u32 *)bar + below(VSVM_PCI_BAR_SIZE / 4)), draw());
+		WRITE_ONCE(*((u32 *)bar + rng_below(VSVM_PCI_BAR_SIZE / 4)), rng_draw());
 		break;
 	case 3:
 	case 4:
@@ -111,15 +98,15 @@ static void be_hostile(struct guest *g)
 		/* Where the ring really is: what it says may be a lie by now. */
 		for (i = 0; i < 8; i++)
 			random_command(&bar->shared.cmd[e < 3 ? e * VSVM_HW_COPY_RING +
-					below(64) : 3 * VSVM_HW_COPY_RING +
-					(e - 3) * VSVM_HW_QUEUE_RING + below(64)]);
+					rng_below(64) : 3 * VSVM_HW_COPY_RING +
+					(e - 3) * VSVM_HW_QUEUE_RING + rng_below(64)]);
 		WRITE_ONCE(bar->shared.ring[e].head,
-			   READ_ONCE(bar->shared.ring[e].tail) + below(32));
+			   READ_ONCE(bar->shared.ring[e].tail) + rng_below(32));
 		WRITE_ONCE(bar->shared.ring[e].cancel, READ_ONCE(bar->shared.ring[e].head));
 		WRITE_ONCE(bar->bell[e], 1);
 	}
 	/* Not RESET: that one is allowed to kill. */
-	event_ring(dev->bell[below(VSVM_PCI_BELL_RESET)]);
+	event_ring(dev->bell[rng_below(VSVM_PCI_BELL_RESET)]);
 }
 
 static void hostile_guest(struct kunit *test)
@@ -137,7 +124,7 @@ static void hostile_guest(struct kunit *test)
 	while (now_ms() < end) {
 		for (i = 0; i < 50; i++, blows++)
 			be_hostile(g);
-		if (!below(200)) {
+		if (!rng_below(200)) {
 			guest_start(g, 0);
 			guest_start(g, 1);
 		}
