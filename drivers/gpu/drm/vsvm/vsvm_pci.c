@@ -13,10 +13,11 @@
 #include <linux/io.h>
 #include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/pm.h>
+#include <linux/pm_runtime.h>
 
 #include "vsvm_drv.h"
 #include "vsvm_pci.h"
+#include "vsvm_pm.h"
 
 /* Of functions with a process behind them. */
 static atomic_t vsvm_pci_bound = ATOMIC_INIT(0);
@@ -102,6 +103,7 @@ static int vsvm_pci_probe_engines(struct pci_dev *pdev)
 	err = vsvm_probe(&pdev->dev);
 	if (err)
 		goto err_master;
+	vsvm_pm_allow(&pdev->dev);
 	return 0;
 
 err_master:
@@ -127,8 +129,10 @@ static int vsvm_pci_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 static void vsvm_pci_remove(struct pci_dev *pdev)
 {
 	vsvm_remove(&pdev->dev);
-	if (vsvm_pci_is_ivshmem(pdev))
-		atomic_dec(&vsvm_pci_bound);
+	if (!vsvm_pci_is_ivshmem(pdev))
+		return;
+	vsvm_pm_forbid(&pdev->dev);
+	atomic_dec(&vsvm_pci_bound);
 }
 
 /*
@@ -152,6 +156,7 @@ static int vsvm_pci_prepare(struct device *dev)
 
 static const struct dev_pm_ops vsvm_pci_pm_ops = {
 	.prepare = pm_sleep_ptr(vsvm_pci_prepare),
+	RUNTIME_PM_OPS(vsvm_runtime_suspend, vsvm_runtime_resume, NULL)
 };
 
 static struct pci_driver vsvm_pci_driver = {

@@ -16,7 +16,13 @@
 /* Idle for so long before it goes to sleep; power/autosuspend_delay_ms. */
 #define VSVM_AUTOSUSPEND_MS	50
 
-static int vsvm_runtime_suspend(struct device *dev)
+/**
+ * vsvm_runtime_suspend - a device that nobody uses is to sleep
+ * @dev: device
+ *
+ * Return: 0, or -EBUSY if it has still something to do.
+ */
+int vsvm_runtime_suspend(struct device *dev)
 {
 	struct vsvm_device *vdev = dev_get_drvdata(dev);
 	unsigned int i;
@@ -34,8 +40,15 @@ static int vsvm_runtime_suspend(struct device *dev)
 	return 0;
 }
 
-/* Must not allocate: see above who calls, and what locks are held. */
-static int vsvm_runtime_resume(struct device *dev)
+/**
+ * vsvm_runtime_resume - a device that slept is to take commands
+ * @dev: device
+ *
+ * Must not allocate: see above who calls, and what locks are held.
+ *
+ * Return: 0.
+ */
+int vsvm_runtime_resume(struct device *dev)
 {
 	struct vsvm_device *vdev = dev_get_drvdata(dev);
 
@@ -47,12 +60,18 @@ const struct dev_pm_ops vsvm_pm_ops = {
 	RUNTIME_PM_OPS(vsvm_runtime_suspend, vsvm_runtime_resume, NULL)
 };
 
+static void vsvm_pm_use_autosuspend(struct device *dev)
+{
+	pm_runtime_set_autosuspend_delay(dev, VSVM_AUTOSUSPEND_MS);
+	pm_runtime_use_autosuspend(dev);
+}
+
 /**
  * vsvm_pm_init - let the device sleep when it is idle
  * @vdev: device that can take commands
  *
- * Only the driver's own platform devices: a device on a bus is woken by whoever
- * enumerates it, and stays awake.
+ * Only the driver's own platform devices. On PCI the bus has runtime PM, which
+ * vsvm_pm_allow() makes use of.
  *
  * Return: 0 or -ENOMEM.
  */
@@ -63,14 +82,38 @@ int vsvm_pm_init(struct vsvm_device *vdev)
 
 	if (!dev_is_platform(dev))
 		return 0;
-	pm_runtime_set_autosuspend_delay(dev, VSVM_AUTOSUSPEND_MS);
-	pm_runtime_use_autosuspend(dev);
+	vsvm_pm_use_autosuspend(dev);
 	err = pm_runtime_set_active(dev);
 	if (err)
 		return err;
 	/* After the probe the driver core looks whether the device is idle. */
 	pm_runtime_mark_last_busy(dev);
 	return devm_pm_runtime_enable(dev);
+}
+
+/**
+ * vsvm_pm_allow - let a device on PCI sleep when it is idle
+ * @dev: device, at the end of its probe
+ *
+ * The bus has a reference while it probes, and one until somebody allows it.
+ */
+void vsvm_pm_allow(struct device *dev)
+{
+	vsvm_pm_use_autosuspend(dev);
+	pm_runtime_mark_last_busy(dev);
+	pm_runtime_allow(dev);
+	pm_runtime_put_autosuspend(dev);
+}
+
+/**
+ * vsvm_pm_forbid - undo vsvm_pm_allow()
+ * @dev: device that the bus has woken to remove it
+ */
+void vsvm_pm_forbid(struct device *dev)
+{
+	pm_runtime_get_noresume(dev);
+	pm_runtime_forbid(dev);
+	pm_runtime_dont_use_autosuspend(dev);
 }
 
 /**
