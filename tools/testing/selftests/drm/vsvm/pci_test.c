@@ -195,7 +195,7 @@ static int endless_add(struct endless *e, struct vt *t)
 		.syncs = vsvm_addr(&sync),
 	};
 	/* By itself: it will be lost. */
-	void *node = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	void *node = vt_map_aligned(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	int err;
 
 	if (!node)
