@@ -88,17 +88,17 @@ static int vsvm_pci_probe_engines(struct pci_dev *pdev)
 {
 	int err;
 
-	if (vsvm_pci_taken(atomic_inc_return(&vsvm_pci_bound))) {
-		dev_info(&pdev->dev, "not used: see the parameters devices and transport\n");
-		err = -ENODEV;
-		goto err_bound;
-	}
 	err = vsvm_pci_map(pdev);
 	/* An ivshmem of another kind is no failure. */
 	if (err && err != -ENODEV)
 		vsvm_probe_failed(err);
 	if (err)
+		return err;
+	if (vsvm_pci_taken(atomic_inc_return(&vsvm_pci_bound))) {
+		dev_info(&pdev->dev, "not used: see the parameters devices and transport\n");
+		err = -ENODEV;
 		goto err_bound;
+	}
 	pci_set_master(pdev);
 	err = vsvm_probe(&pdev->dev);
 	if (err)
