@@ -25,14 +25,15 @@ void vsvm_push_begin(struct vsvm_push *push, struct vsvm_ring *ring,
 	push->num = 0;
 }
 
-static void vsvm_push_cmd(struct vsvm_push *push, const struct vsvm_hw_cmd *cmd)
+/* Return: where the next command goes. */
+static struct vsvm_hw_cmd *vsvm_push_next(struct vsvm_push *push)
 {
 	if (push->num == ARRAY_SIZE(push->cmd)) {
 		vsvm_ring_write(push->ring, push->sub, push->cmd, push->num,
 				false);
 		push->num = 0;
 	}
-	push->cmd[push->num++] = *cmd;
+	return &push->cmd[push->num++];
 }
 
 /**
@@ -50,13 +51,13 @@ void vsvm_push_copy(struct vsvm_push *push, u32 apertures, u64 dst, u64 src,
 
 	for (done = 0; done < len; done += piece) {
 		piece = min(len - done, VSVM_PUSH_PIECE);
-		vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+		*vsvm_push_next(push) = (struct vsvm_hw_cmd) {
 			.op = VSVM_HW_COPY,
 			.flags = apertures,
 			.dst = dst + done,
 			.src = src + done,
 			.len = piece,
-		});
+		};
 	}
 }
 
@@ -75,14 +76,14 @@ void vsvm_push_fill(struct vsvm_push *push, u64 dst, u64 value, u64 step,
 
 	for (done = 0; done < len; done += piece) {
 		piece = min(len - done, VSVM_PUSH_PIECE);
-		vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+		*vsvm_push_next(push) = (struct vsvm_hw_cmd) {
 			.op = VSVM_HW_FILL,
 			.flags = VSVM_HW_DST_APERTURE(VSVM_HW_VRAM),
 			.dst = dst + done,
 			.src = step,
 			.len = piece,
 			.arg = value + done / sizeof(u64) * step,
-		});
+		};
 	}
 }
 
@@ -95,12 +96,12 @@ void vsvm_push_fill(struct vsvm_push *push, u64 dst, u64 value, u64 step,
  */
 void vsvm_push_mark(struct vsvm_push *push, u64 dst, u64 len, bool in_use)
 {
-	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+	*vsvm_push_next(push) = (struct vsvm_hw_cmd) {
 		.op = VSVM_HW_MARK,
 		.dst = dst,
 		.len = len,
 		.arg = in_use,
-	});
+	};
 }
 
 /**
@@ -116,13 +117,13 @@ void vsvm_push_mark(struct vsvm_push *push, u64 dst, u64 len, bool in_use)
 void vsvm_push_tlb(struct vsvm_push *push, unsigned int queue, unsigned int num,
 		   u64 start, u64 len)
 {
-	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+	*vsvm_push_next(push) = (struct vsvm_hw_cmd) {
 		.op = VSVM_HW_TLB_INVALIDATE,
 		.dst = start,
 		.src = num,
 		.len = len,
 		.arg = queue,
-	});
+	};
 	vsvm_stat_add(push->ring->vdev, VSVM_STAT_TLB_FLUSHES, 1);
 }
 
@@ -136,12 +137,12 @@ void vsvm_push_tlb(struct vsvm_push *push, unsigned int queue, unsigned int num,
 void vsvm_push_root(struct vsvm_push *push, unsigned int queue,
 		    unsigned int num, u64 root)
 {
-	vsvm_push_cmd(push, &(struct vsvm_hw_cmd) {
+	*vsvm_push_next(push) = (struct vsvm_hw_cmd) {
 		.op = VSVM_HW_SET_ROOT,
 		.dst = root,
 		.src = num,
 		.arg = queue,
-	});
+	};
 }
 
 /**

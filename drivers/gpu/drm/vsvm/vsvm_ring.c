@@ -227,9 +227,9 @@ bool vsvm_ring_stuck(struct vsvm_ring *ring, u32 *seen)
  * Ask for an interrupt so often that slots become free in time, and not more:
  * one from outside the virtual machine takes as long as dozens of commands.
  */
-static bool vsvm_ring_wants_irq(const struct vsvm_ring *ring)
+static u32 vsvm_ring_irq_step(const struct vsvm_ring *ring)
 {
-	return ring->head % max(ring->size / 4, VSVM_RING_BELL_STEP) == 0;
+	return max(ring->size / 4, VSVM_RING_BELL_STEP);
 }
 
 static void vsvm_ring_wait_room(struct vsvm_ring *ring, u32 num)
@@ -247,20 +247,38 @@ static void vsvm_ring_wait_room(struct vsvm_ring *ring, u32 num)
 	}
 }
 
-static void vsvm_ring_put(struct vsvm_ring *ring, struct vsvm_sub *sub,
-			  const struct vsvm_hw_cmd *cmd, bool irq)
+/*
+ * The body of each submission, so it is kept short. The ring has room. Called
+ * with the lock held.
+ *
+ * Return: true if the doorbell has to ring.
+ */
+static bool vsvm_ring_put(struct vsvm_ring *ring, struct vsvm_sub *sub,
+			  const struct vsvm_hw_cmd *cmd, unsigned int num,
+			  bool last)
 {
-	struct vsvm_hw_cmd *slot = vsvm_ring_slot(ring, ring->head);
+	const u32 slots = ring->size - 1, irqs = vsvm_ring_irq_step(ring) - 1;
+	const u32 end = ring->head + num;
+	bool bell = last;
+	u32 head;
 
-	*slot = *cmd;
-	/* Not the ring's generation: not completed. */
-	slot->generation = ring->generation - 1;
-	if (irq)
-		slot->flags |= VSVM_HW_CMD_IRQ;
-	ring->owner[ring->head & (ring->size - 1)] = sub;
-	WRITE_ONCE(ring->head, ring->head + 1);
+	for (head = ring->head; head != end; head++, cmd++) {
+		struct vsvm_hw_cmd *slot = &ring->cmd[head & slots];
+		const bool irq = !(head & irqs) ||
+				 (last && sub && head == end - 1);
+
+		*slot = *cmd;
+		/* Not the ring's generation: not completed. */
+		slot->generation = ring->generation - 1;
+		if (irq)
+			slot->flags |= VSVM_HW_CMD_IRQ;
+		ring->owner[head & slots] = sub;
+		bell |= irq || !(head % VSVM_RING_BELL_STEP);
+	}
+	WRITE_ONCE(ring->head, end);
 	if (sub)
-		sub->pending++;
+		sub->pending += num;
+	return bell;
 }
 
 /**
@@ -281,8 +299,7 @@ void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
 {
 	LIST_HEAD(done);
 	unsigned long flags;
-	bool bell = last;
-	unsigned int i;
+	bool bell = false;
 
 	spin_lock_irqsave(&ring->lock, flags);
 	WARN_ON_ONCE(num && !ring->dead && READ_ONCE(ring->vdev->asleep));
@@ -293,13 +310,8 @@ void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
 	}
 	if (sub && sub->pending == 1)
 		sub->first = ring->head;
-	for (i = 0; i < num && !ring->dead; i++) {
-		bool irq = (last && sub && i == num - 1) ||
-			   vsvm_ring_wants_irq(ring);
-
-		bell |= irq || ring->head % VSVM_RING_BELL_STEP == 0;
-		vsvm_ring_put(ring, sub, &cmd[i], irq);
-	}
+	if (!ring->dead)
+		bell = vsvm_ring_put(ring, sub, cmd, num, last);
 	if (sub) {
 		if (ring->dead && !sub->error)
 			sub->error = -ENODEV;
