@@ -39,9 +39,9 @@
 /*
  * An interrupt wakes three threads of the host one after the other, which takes
  * 20 us on a machine that is awake and over 100 us on one whose processors sleep.
- * Most of what is waited for takes less.
+ * Most of what is waited for takes no longer than this: 2 MiB do not.
  */
-#define VSVM_PCI_POLL_US	100
+#define VSVM_PCI_POLL_US	300
 
 struct vsvm_pci_vector {
 	struct vsvm_pci_hw *hw;

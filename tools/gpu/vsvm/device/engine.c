@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * The engine process: all engines of all devices of one machine, forked by the
- * supervisor. It sleeps unless there is something to do.
+ * supervisor. It sleeps unless there is something to do, or was a moment ago.
  *
  *   doorbell eventfd ──> thread of the engine ──> vsvm_hw_run ──> interrupt eventfd
  *   doorbell CONTROL ──> control thread ──> control.c

@@ -9,15 +9,26 @@
 #include "engine.h"
 #include "link.h"
 
-static void worker_run(struct worker *w)
+/* Some times what it takes to wake a thread on an idle processor. */
+#define COPIER_LINGER_NS	200000ull
+
+/* Return: true if the hardware seems to have completed something. */
+static bool worker_run(struct worker *w)
 {
+	const struct vsvm_hw_ring *ring = &w->dev->bar->shared.ring[w->engine];
+	bool moved = false;
+	u32 tail;
+
 	pthread_mutex_lock(&w->lock);
 	if (READ_ONCE(w->dev->open)) {
+		tail = READ_ONCE(ring->tail);
 		link_enter();
 		vsvm_hw_run(w->dev->hw, w->engine);
 		link_leave();
+		moved = READ_ONCE(ring->tail) != tail;
 	}
 	pthread_mutex_unlock(&w->lock);
+	return moved;
 }
 
 static int worker_bell(struct worker *w)
@@ -25,13 +36,46 @@ static int worker_bell(struct worker *w)
 	return w->dev->vm->device[w->dev->index].bell[w->engine];
 }
 
+/*
+ * Look at the ring until there is something in it, to a time @until at most, and
+ * no longer than the device is open.
+ */
+static bool copier_linger(struct worker *w, u64 until)
+{
+	const struct vsvm_hw_ring *ring = &w->dev->bar->shared.ring[w->engine];
+
+	while (READ_ONCE(w->dev->open) && now_ns() < until) {
+		if (READ_ONCE(ring->head) != READ_ONCE(ring->tail))
+			return true;
+		__builtin_ia32_pause();
+	}
+	return false;
+}
+
+/*
+ * To wake a thread costs the guest's processor that rings the doorbell as much as
+ * the thread, and is a large part of a copy. So the thread stays awake for a
+ * while, but only if the last commands were less than that ago: it does not pay
+ * with those that come now and then, and somebody else may need the processor.
+ *
+ * A doorbell that rang meanwhile is found afterwards, and mostly has nothing to
+ * tell.
+ */
 static void *copier_main(void *arg)
 {
 	struct worker *w = arg;
+	u64 idle = 0;
+	bool pays;
 
 	for (;;) {
 		engine_wait(worker_bell(w));
-		worker_run(w);
+		pays = now_ns() - idle < COPIER_LINGER_NS;
+		if (!worker_run(w))
+			continue;
+		do {
+			idle = now_ns();
+		} while (pays && copier_linger(w, idle + COPIER_LINGER_NS) &&
+			 worker_run(w));
 	}
 	return NULL;
 }

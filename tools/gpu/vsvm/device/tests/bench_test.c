@@ -21,7 +21,7 @@ static u64 median(u64 *ns, unsigned int num)
 	return ns[num / 2];
 }
 
-/* 2 MiB as pages, one doorbell, one interrupt. */
+/* 2 MiB as pages, one doorbell at the end, one interrupt. */
 static u64 one_batch(struct guest *g, unsigned int engine)
 {
 	const u64 begin = now_ns();
@@ -89,7 +89,7 @@ static void bench_latency(struct kunit *test)
 		ns[i] = now_ns() - begin;
 	}
 	median(ns, BENCH_LATENCIES);
-	kunit_info(test, "4 KiB, doorbell to interrupt: p50 %llu us, p99 %llu us, best %llu us\n",
+	kunit_info(test, "4 KiB, command to interrupt: p50 %llu us, p99 %llu us, best %llu us\n",
 		   ns[BENCH_LATENCIES / 2] / 1000, ns[BENCH_LATENCIES * 99 / 100] / 1000,
 		   ns[0] / 1000);
 }

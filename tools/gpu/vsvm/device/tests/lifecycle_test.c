@@ -285,16 +285,103 @@ static unsigned long cpu_ticks(pid_t pid)
 	return user + system;
 }
 
+static unsigned long guest_ticks(struct guest *g)
+{
+	return cpu_ticks(guest_engine(g)) + cpu_ticks(g->supervisor);
+}
+
+/*
+ * Gives the engine something to do, and looks until it is done, a time @ns at
+ * most: who sleeps and has to be woken comes back too late to keep it awake.
+ */
+static bool one_nop(struct guest *g, bool bell, u64 ns)
+{
+	const struct vsvm_hw_cmd nop = { .op = VSVM_HW_NOP };
+	const u64 end = now_ns() + ns;
+	struct vsvm_hw_ring *ring = &g->dev[0].bar->shared.ring[VSVM_HW_COPY_TO_VRAM];
+	bool done;
+
+	guest_push(g, 0, VSVM_HW_COPY_TO_VRAM, &nop);
+	if (bell)
+		guest_ring(g, 0, VSVM_HW_COPY_TO_VRAM);
+	do {
+		/* Acquire: the slot, which is used again. */
+		done = smp_load_acquire(&ring->tail) == ring->head;
+	} while (!done && now_ns() < end);
+	return done;
+}
+
+static void several_nops(struct guest *g)
+{
+	unsigned int i;
+
+	for (i = 0; i < 20; i++)
+		KUNIT_ASSERT_TRUE(g->test, one_nop(g, true, 5000000000ull));
+}
+
+/* Returns when the engine does something without being asked. */
+static void keep_awake(struct guest *g)
+{
+	const u64 end = now_ms() + 30000;
+
+	do {
+		KUNIT_ASSERT_LT(g->test, now_ms(), end);
+		/* It cannot be awake while we are, if they share a processor. */
+		usleep(500);
+		several_nops(g);
+	} while (!one_nop(g, false, 100000));
+}
+
 static void life_idle(struct kunit *test)
 {
 	struct guest *g = guest_create(test, 2);
 	unsigned long before;
 
 	KUNIT_ASSERT_EQ(test, guest_start(g, 0), VSVM_HW_OK);
-	KUNIT_ASSERT_EQ(test, guest_copy_in(g, 0, 0x1000, PAGE), VSVM_HW_OK);
-	before = cpu_ticks(guest_engine(g)) + cpu_ticks(g->supervisor);
+	keep_awake(g);
+	before = guest_ticks(g);
 	usleep(1000000);
-	KUNIT_EXPECT_LT(test, cpu_ticks(guest_engine(g)) + cpu_ticks(g->supervisor) - before, 2);
+	KUNIT_EXPECT_LT(test, guest_ticks(g) - before, 2);
+}
+
+/* Commands that come seldom do not keep an engine awake between them. */
+static void life_seldom(struct kunit *test)
+{
+	struct guest *g = guest_create(test, 1);
+	unsigned long before;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, guest_start(g, 0), VSVM_HW_OK);
+	before = guest_ticks(g);
+	for (i = 0; i < 1000; i++) {
+		KUNIT_ASSERT_EQ(test, guest_copy_in(g, 0, 0x1000, 8), VSVM_HW_OK);
+		usleep(1000);
+	}
+	/* They would have been awake for 20 ticks. */
+	KUNIT_EXPECT_LT(test, guest_ticks(g) - before, 15);
+}
+
+/* Nor does a ring that is not empty, but that nothing can be done with. */
+static void life_senseless(struct kunit *test)
+{
+	struct guest *g = guest_create(test, 1);
+	struct vsvm_hw_ring *ring;
+	unsigned long before, ticks = 0;
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, guest_start(g, 0), VSVM_HW_OK);
+	ring = &g->dev[0].bar->shared.ring[VSVM_HW_COPY_TO_VRAM];
+	for (i = 0; i < 20; i++) {
+		keep_awake(g);
+		WRITE_ONCE(ring->head, ring->tail + VSVM_HW_COPY_RING + 1);
+		before = guest_ticks(g);
+		usleep(50000);
+		ticks += guest_ticks(g) - before;
+		WRITE_ONCE(ring->head, ring->tail);
+	}
+	/* A single one that is not left alone is 5. */
+	KUNIT_EXPECT_LT(test, ticks, 4);
+	several_nops(g);
 }
 
 static void life_control_lines(struct kunit *test)
@@ -329,6 +416,8 @@ static struct kunit_case life_cases[] = {
 	KUNIT_CASE(life_unplugged_late),
 	KUNIT_CASE(life_no_leak),
 	KUNIT_CASE(life_idle),
+	KUNIT_CASE(life_seldom),
+	KUNIT_CASE(life_senseless),
 	KUNIT_CASE(life_control_lines),
 	{ }
 };
