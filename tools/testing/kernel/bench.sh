@@ -26,9 +26,9 @@ medians()
 		{ v[++n] = $4; unit[$3] = $5; if (!($3 in seen)) { seen[$3] = 1; order[++m] = $3 } }
 		END {
 			flush()
-			printf "%-28s %-6s %-26s %s\n", "median [least..most]", "", "local", "pci"
+			printf "%-34s %-6s %-26s %s\n", "median [least..most]", "", "local", "pci"
 			for (i = 1; i <= m; i++)
-				printf "%-28s %-6s %-26s %s\n", order[i], unit[order[i]],
+				printf "%-34s %-6s %-26s %s\n", order[i], unit[order[i]],
 					(order[i], "local") in result ? result[order[i], "local"] : "-",
 					(order[i], "pci") in result ? result[order[i], "pci"] : "-"
 		}'

@@ -25,9 +25,9 @@ static __u64 now_ns(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
-/* The copy engines alone, by debugfs: median and 99 of 100, in ns, and MB/s. */
+/* The copy engines, by debugfs: ns and MB/s of a round, MB/s of its commands. */
 struct engine_figure {
-	unsigned int least, median, p99, mbps;
+	unsigned int least, median, p99, mbps, command_mbps;
 };
 
 static int engine(const struct vt *t, const char *what, struct engine_figure *f)
@@ -44,8 +44,8 @@ static int engine(const struct vt *t, const char *what, struct engine_figure *f)
 	    pread(fd, text, sizeof(text) - 1, 0) < 0)
 		err = -errno;
 	close(fd);
-	if (!err && sscanf(text, "%u %u %u %u", &f->least, &f->median, &f->p99,
-			   &f->mbps) != 4)
+	if (!err && sscanf(text, "%u %u %u %u %u", &f->least, &f->median,
+			   &f->p99, &f->mbps, &f->command_mbps) != 5)
 		err = -EPROTO;
 	return err;
 }
@@ -75,7 +75,8 @@ static int engines(const struct vt *t)
 			printf("%s_p50 %.1f us\n%s_p99 %.1f us\n", list[i].name,
 			       f.median / 1e3, list[i].name, f.p99 / 1e3);
 		else
-			printf("%s %u MB/s\n", list[i].name, f.mbps);
+			printf("%s %u MB/s\n%s_commands %u MB/s\n", list[i].name,
+			       f.mbps, list[i].name, f.command_mbps);
 	}
 	return 0;
 }
