@@ -308,8 +308,10 @@ void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
 		vsvm_ring_wait_room(ring, num);
 		spin_lock_irqsave(&ring->lock, flags);
 	}
-	if (sub && sub->pending == 1)
+	if (sub && !sub->begun) {
+		sub->begun = true;
 		sub->first = ring->head;
+	}
 	if (!ring->dead)
 		bell = vsvm_ring_put(ring, sub, cmd, num, last);
 	if (sub) {

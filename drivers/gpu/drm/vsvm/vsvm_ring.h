@@ -41,6 +41,7 @@ struct vsvm_sub;
  * @end: ring index after its last command
  * @failed: ring index of the first command that failed
  * @result: what that command left as result
+ * @begun: a command was written
  * @error: 0 or why it failed
  * @cancel_error: what a cancelled command counts as
  *
@@ -54,6 +55,7 @@ struct vsvm_sub {
 	u32 end;
 	u32 failed;
 	u64 result;
+	bool begun;
 	int error;
 	int cancel_error;
 };
