@@ -92,7 +92,8 @@ u32 vsvm_hw_resolve(struct vsvm_hw *hw, unsigned int aperture, u64 addr,
 
 /*
  * MARK. A page keeps its poison when it comes into use: who reads it before
- * anyone wrote it shall notice.
+ * anyone wrote it shall notice. Told to stop, it begins anew later; of VRAM of
+ * some GiB it takes longer than anyone waits for an engine that stops.
  */
 u32 vsvm_hw_mark(struct vsvm_hw *hw, const struct vsvm_hw_cmd *cmd)
 {
@@ -107,6 +108,8 @@ u32 vsvm_hw_mark(struct vsvm_hw *hw, const struct vsvm_hw_cmd *cmd)
 	if (!hw->in_use)
 		return VSVM_HW_OK;
 	for (i = first; i < first + num; i++) {
+		if (READ_ONCE(hw->engine[VSVM_HW_PAGING].stop))
+			return VSVM_HW_WAIT;
 		WRITE_ONCE(hw->in_use[i], cmd->arg ? 1 : 0);
 		if (cmd->arg)
 			continue;

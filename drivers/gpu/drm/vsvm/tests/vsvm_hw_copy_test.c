@@ -433,6 +433,27 @@ static void mark_arguments(struct kunit *test)
 	hw_bench_destroy(plain);
 }
 
+static void mark_stop(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	const struct vsvm_hw_cmd cmd = {
+		.op = VSVM_HW_MARK, .dst = DATA, .len = 4 * PAGE,
+	};
+	u8 *page = b->vram + DATA;
+
+	memset(page, 1, 4 * PAGE);
+	b->busy = VSVM_HW_PAGING;
+	b->relaxed = 0;
+	b->stop_after = 2;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, b->busy, &cmd), VSVM_HW_WAIT);
+	KUNIT_EXPECT_TRUE(test, all_bytes(page, 2 * PAGE, VSVM_HW_POISON));
+	KUNIT_EXPECT_TRUE(test, all_bytes(page + 2 * PAGE, 2 * PAGE, 1));
+	vsvm_hw_reset(b->hw, b->busy);
+	vsvm_hw_run(b->hw, b->busy);
+	KUNIT_EXPECT_EQ(test, b->shared->ring[b->busy].tail, b->shared->ring[b->busy].head);
+	KUNIT_EXPECT_TRUE(test, all_bytes(page, 4 * PAGE, VSVM_HW_POISON));
+}
+
 static struct kunit_case copy_cases[] = {
 	KUNIT_CASE_PARAM(copy_everywhere, copy_range_gen_params),
 	KUNIT_CASE(copy_fill),
@@ -445,6 +466,7 @@ static struct kunit_case copy_cases[] = {
 	KUNIT_CASE(mark_poison),
 	KUNIT_CASE(mark_free_page),
 	KUNIT_CASE(mark_arguments),
+	KUNIT_CASE(mark_stop),
 	{ }
 };
 
