@@ -146,6 +146,7 @@ void engine_replace(struct supervisor *s)
 	end_engine(s, &status);
 	s->engine = 0;
 	s->reset_due = 0;
+	memset(s->reset_asked, 0, sizeof(s->reset_asked));
 	memset(s->death, 0, sizeof(s->death));
 	s->deaths = 0;
 	vm_forget_guest(s->vm);
@@ -157,26 +158,35 @@ void engine_replace(struct supervisor *s)
 void engine_reset_bell(struct supervisor *s, unsigned int i)
 {
 	event_take(s->vm->device[i].bell[VSVM_PCI_BELL_RESET]);
-	if (s->stopped)
+	if (s->stopped) {
 		engine_kill(s);
-	else if (!s->reset_due)
+		return;
+	}
+	s->reset_asked[i] = true;
+	if (!s->reset_due)
 		s->reset_due = now_ns() + RESET_PATIENCE_NS;
 }
 
-/* Is it true? */
+static bool is_unanswered(const struct supervisor *s, unsigned int i)
+{
+	const struct vsvm_pci_driver *page = &s->vm->device[i].bar->driver;
+
+	/* Nobody waits for what an unplugged one was asked for. */
+	return s->plugged[i] &&
+	       READ_ONCE(page->request) != READ_ONCE(s->vm->board->device[i].answer);
+}
+
+/* Is it true of one whose driver said so? */
 void engine_reset_look(struct supervisor *s)
 {
+	bool dead = false;
 	unsigned int i;
 
 	s->reset_due = 0;
 	for (i = 0; i < s->vm->shape.devices; i++) {
-		const struct vsvm_pci_driver *page = &s->vm->device[i].bar->driver;
-
-		/* Nobody waits for what an unplugged one was asked for. */
-		if (!s->plugged[i] ||
-		    READ_ONCE(page->request) == READ_ONCE(s->vm->board->device[i].answer))
-			continue;
-		engine_kill(s);
-		return;
+		dead |= s->reset_asked[i] && is_unanswered(s, i);
+		s->reset_asked[i] = false;
 	}
+	if (dead)
+		engine_kill(s);
 }

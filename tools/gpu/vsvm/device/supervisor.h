@@ -27,6 +27,7 @@ struct supervisor {
 	unsigned int deaths;	/* that nobody asked for */
 	u64 death[SUPERVISOR_DEATHS];
 	u64 reset_due;		/* when to look at requests, ns; 0: no need to */
+	bool reset_asked[VM_MAX_DEVICES];	/* whose driver wants that */
 	u64 kill_due;		/* when to end QEMU by force, ns; 0: it has time */
 	/* Descriptors; -1 is none. */
 	int signal_fd;

@@ -109,6 +109,24 @@ static void life_unanswered(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, guest_start(g, 0), VSVM_HW_OK);
 }
 
+/* What another device has not answered is its own driver's affair. */
+static void life_other_unanswered(struct kunit *test)
+{
+	struct guest *g = guest_create(test, 2);
+	pid_t engine = guest_engine(g);
+
+	KUNIT_ASSERT_EQ(test, guest_start(g, 0), VSVM_HW_OK);
+	KUNIT_ASSERT_EQ(test, guest_start(g, 1), VSVM_HW_OK);
+	usleep(100000);
+	g->dev[1].bar->driver.request++;
+	event_ring(g->dev[0].bell[VSVM_PCI_BELL_RESET]);
+	usleep(500000);
+	KUNIT_EXPECT_EQ(test, guest_engine(g), engine);
+	event_ring(g->dev[1].bell[VSVM_PCI_BELL_RESET]);
+	usleep(500000);
+	KUNIT_EXPECT_NE(test, guest_engine(g), engine);
+}
+
 static const u64 slowly[VSVM_PCI_NUM_ARGS] = {
 	[VSVM_PCI_ARG_VRAM_SIZE] = GUEST_VRAM,
 	[VSVM_PCI_ARG_COPY_BYTES_PER_S] = 100 * VM_MIB,
@@ -410,6 +428,7 @@ static struct kunit_case life_cases[] = {
 	KUNIT_CASE(life_killed),
 	KUNIT_CASE(life_hang),
 	KUNIT_CASE(life_unanswered),
+	KUNIT_CASE(life_other_unanswered),
 	KUNIT_CASE(life_off_is_quiet),
 	KUNIT_CASE(life_off_noted),
 	KUNIT_CASE(life_unplugged),
