@@ -279,6 +279,33 @@ TEST_F_TIMEOUT(exit, exec_while_in_vram, SECONDS)
 	ASSERT_EQ(0, vt_vram_settles(&self->t, self->used));
 }
 
+static int child_reads_on_gpu(struct vt_buf *b)
+{
+	struct vt t;
+
+	return VT_WRONG(!vt_open(&t)) || VT_WRONG(!vt_buf_check_gpu(&t, b));
+}
+
+/*
+ * What a child's GPU moves is also its parent's, and stays for it. (So children
+ * whose VRAM has to be free in the end keep off the heap that they inherit.)
+ */
+TEST_F_TIMEOUT(exit, child_moves_what_parent_has, SECONDS)
+{
+	struct vt_buf b;
+	pid_t pid;
+
+	ASSERT_EQ(0, vt_buf_map(&b, LEN, VT_SMALL));
+	pid = fork();
+	if (!pid)
+		_exit(child_reads_on_gpu(&b));
+	ASSERT_EQ(0, vt_join(pid));
+	ASSERT_EQ(0, vt_buf_elsewhere(&self->t, &b, IN_VRAM));
+	EXPECT_LE(self->used + LEN, vt_vram_used(&self->t));
+	ASSERT_EQ(0, vt_buf_check(&b));
+	ASSERT_EQ(0, vt_vram_settles(&self->t, self->used));
+}
+
 /* The heir still maps what its parent, now gone, had moved to VRAM. */
 static int heir(struct vt_buf *b, int go)
 {
@@ -373,11 +400,11 @@ TEST_F_TIMEOUT(exit, evict_after_parent_exit, SECONDS)
 static int runs_endless(int ready)
 {
 	struct drm_vsvm_kernel kernel;
-	__u64 *node = aligned_alloc(4096, 4096);
+	__u64 *node = vt_map_aligned(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	struct vt_buf b;
 	struct vt t;
 
-	if (VT_WRONG(!vt_open(&t)) ||
+	if (VT_WRONG(node) || VT_WRONG(!vt_open(&t)) ||
 	    VT_WRONG(!vt_buf_map(&b, LEN, VT_SMALL)) ||
 	    VT_WRONG(!vt_buf_fill(&t, &b, 0, b.len, 3)))
 		return 1;

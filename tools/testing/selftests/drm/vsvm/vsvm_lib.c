@@ -174,16 +174,21 @@ int vt_atomic_add(struct vt *t, __u64 *counter, size_t count, __u64 value)
 	});
 }
 
-/* Add up the results of an operation that stores @n numbers for each piece. */
+/*
+ * Add up the results of an operation that stores @n numbers for each piece. Not
+ * on the heap: its pages may be a parent's too, and VRAM that they are moved to
+ * is in use as long as the parent lives.
+ */
 static int run_reduce(struct vt *t, __u32 op, const void *src, size_t count,
 		      __u64 *result, size_t n)
 {
 	struct drm_vsvm_kernel kernel = { .op = op, .src = vsvm_addr(src) };
-	__u64 *part = calloc(n, sizeof(*part));
+	__u64 *part = mmap(NULL, n * sizeof(*part), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	size_t i, left;
 	int err = 0;
 
-	if (!part)
+	if (part == MAP_FAILED)
 		return -ENOMEM;
 	memset(result, 0, n * sizeof(*result));
 	kernel.dst = vsvm_addr(part);
@@ -194,7 +199,7 @@ static int run_reduce(struct vt *t, __u32 op, const void *src, size_t count,
 		for (i = 0; i < n; i++)
 			result[i] += part[i];
 	}
-	free(part);
+	munmap(part, n * sizeof(*part));
 	return err;
 }
 
