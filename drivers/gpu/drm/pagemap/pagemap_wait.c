@@ -12,7 +12,11 @@
  *
  * A thread waits for one slice a fault. It leaves a mark in a small table
  * when it goes to sleep, and takes it away when it comes back; a mark that
- * another thread has overwritten means one more wait, or a shorter one.
+ * another thread has overwritten means one more wait, or a shorter one. The
+ * thread need not come back, as another may have brought the page home or the
+ * thread may be dead. So a mark is good for a moment after a wait to its end, not
+ * longer than the wait: in a later slice it would be a licence to take the page
+ * away. A thread that is kept from its fault for longer waits for another slice.
  */
 #include <kunit/visibility.h>
 #include <linux/bitfield.h>
@@ -39,6 +43,10 @@
 /* It does not go on if that many jiffies have passed since the last wait. */
 #define PAGEMAP_RACE_GAP	4
 
+/* Jiffies in which a thread comes back to its fault after its wait, if it does. */
+#define PAGEMAP_BACK_MIN	2UL
+#define PAGEMAP_BACK_MAX	(HZ / 20 + 1UL)
+
 /* In the lowest bits of a mark, which are zero in the address of a task. */
 #define PAGEMAP_MARK_WAITED	BIT(0)
 #define PAGEMAP_MARK_RACES	GENMASK(2, 1)
@@ -49,6 +57,7 @@
  * @task: the thread, compared and never dereferenced, with PAGEMAP_MARK_* flags
  * @addr: address of the fault that waited for a slice
  * @slept: time that this wait took, in ns
+ * @woke: end of this wait, in jiffies
  * @until: end of the last wait after a race, in jiffies
  *
  * Others overwrite it at any time. @task is right or another thread's; the rest
@@ -59,6 +68,7 @@ struct pagemap_mark {
 	unsigned long task;
 	unsigned long addr;
 	u64 slept;
+	unsigned long woke;
 	unsigned long until;
 };
 
@@ -100,6 +110,12 @@ static void pagemap_clear_waited(struct pagemap_mark *mark)
 		pagemap_set_mark(mark, flags & ~PAGEMAP_MARK_WAITED);
 }
 
+static unsigned long pagemap_back_gap(const struct pagemap_mark *mark)
+{
+	return clamp(nsecs_to_jiffies(READ_ONCE(mark->slept)), PAGEMAP_BACK_MIN,
+		     PAGEMAP_BACK_MAX);
+}
+
 /**
  * pagemap_take_waited() - has this thread waited in this fault already?
  * @addr: address of the fault
@@ -113,7 +129,9 @@ bool pagemap_take_waited(unsigned long addr, u64 *slept)
 {
 	struct pagemap_mark *mark = pagemap_my_mark();
 	bool waited = (pagemap_mark_flags(mark) & PAGEMAP_MARK_WAITED) &&
-		      READ_ONCE(mark->addr) == addr;
+		      READ_ONCE(mark->addr) == addr &&
+		      !time_after(jiffies, READ_ONCE(mark->woke) +
+					   pagemap_back_gap(mark));
 
 	if (waited)
 		*slept = READ_ONCE(mark->slept);
@@ -139,6 +157,12 @@ static void pagemap_mark_waited(unsigned long addr)
 	WRITE_ONCE(mark->addr, addr);
 	WRITE_ONCE(mark->slept, 0);
 	pagemap_set_mark(mark, flags | PAGEMAP_MARK_WAITED);
+}
+
+static void pagemap_mark_woke(struct pagemap_mark *mark, u64 slept)
+{
+	WRITE_ONCE(mark->slept, slept);
+	WRITE_ONCE(mark->woke, jiffies);
 }
 
 /* How long to wait after a race, in jiffies. */
@@ -229,11 +253,11 @@ static void pagemap_wait_work_fn(struct callback_head *head)
 	if (!(current->flags & PF_EXITING))
 		pagemap_sleep(work->dpagemap, work->until, work->ended,
 			      TASK_INTERRUPTIBLE);
-	if (atomic_read(&work->dpagemap->priv->slice_ended) != work->ended)
-		/* Maybe by the end of another allocation's slice: wait again. */
+	/* Maybe sent on by another allocation's end, or by a signal: wait again. */
+	if (time_before64(get_jiffies_64(), work->until))
 		pagemap_clear_waited(mark);
 	else if (pagemap_mark_flags(mark) & PAGEMAP_MARK_WAITED)
-		WRITE_ONCE(mark->slept, ktime_get_ns() - began);
+		pagemap_mark_woke(mark, ktime_get_ns() - began);
 
 	drm_pagemap_put(work->dpagemap);
 	kfree(work);
