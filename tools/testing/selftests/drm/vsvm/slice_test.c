@@ -3,6 +3,10 @@
  * Waiting out a timeslice: a CPU thread that touches memory which is to stay in
  * VRAM for a while sleeps, with nothing held that others want. Needs vsvm with a
  * long slice; skipped without.
+ *
+ * A slice does not wait for a test that the machine has no time for just now. So
+ * what takes time has several chances to be done within one. That makes nothing
+ * pass that waits for the end of the slice: it is late every time.
  */
 #define _GNU_SOURCE
 #include <limits.h>
@@ -22,9 +26,10 @@
 #define SECONDS	vt_timeout(60)
 #define PAGE	vsvm_page_size()
 #define THREADS	6
-/* The slice that the tests are made for, and what counts as a part of it. */
+/* The slice that the tests are made for; a virtual machine's ticks may lag. */
 #define SLICE	1000
-#define EARLY	(SLICE * 6 / 10)
+#define EARLY	(SLICE * 85 / 100)
+#define CHANCES	8
 
 static long slice_ms(void)
 {
@@ -58,23 +63,24 @@ static long cpu_ms(void)
 struct toucher {
 	pthread_t thread;
 	const __u8 *p;
-	long took;
+	long done;
 };
 
 static void *touch_thread(void *arg)
 {
 	struct toucher *t = arg;
-	long start = now_ms();
 
 	__atomic_load_n(t->p, __ATOMIC_RELAXED);
-	t->took = now_ms() - start;
+	t->done = now_ms();
 	return NULL;
 }
 
+/* @begun: a time just before the slice */
 FIXTURE(slice) {
 	struct vt t;
 	struct vt_buf b;
 	struct toucher toucher[THREADS];
+	long begun;
 };
 
 FIXTURE_VARIANT(slice) {
@@ -102,14 +108,22 @@ FIXTURE_SETUP(slice)
 	if (slice_ms() != SLICE)
 		SKIP(return, "needs vsvm with timeslice_ms=1000");
 	ASSERT_EQ(0, vt_buf_map(&self->b, variant->len, variant->kind));
-	/* The GPU writes it, which begins the slice. */
-	ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, 0, variant->len, 1));
-	ASSERT_EQ(0, vt_buf_elsewhere(&self->t, &self->b, IN_VRAM));
 }
 
 FIXTURE_TEARDOWN(slice)
 {
 	vt_close(&self->t);
+}
+
+/* The GPU writes memory that was in RAM, which begins a slice. */
+static int begin(struct vt *t, struct vt_buf *b, long *begun)
+{
+	if (VT_WRONG(!vsvm_evict(&t->dev)) ||
+	    VT_WRONG(!vt_buf_elsewhere(t, b, IN_RAM)))
+		return 1;
+	*begun = now_ms();
+	return VT_WRONG(!vt_buf_add(t, b, 0, b->len, 1)) ||
+	       VT_WRONG(!vt_buf_elsewhere(t, b, IN_VRAM));
 }
 
 /* Each thread at a page of its own, if there are so many. */
@@ -134,45 +148,124 @@ static void join_all(struct toucher *toucher)
 		pthread_join(toucher[i].thread, NULL);
 }
 
+static long min_ms(long a, long b)
+{
+	return a < b ? a : b;
+}
+
+static bool all_done_before(const struct toucher *toucher, long ms)
+{
+	unsigned int i;
+
+	for (i = 0; i < THREADS; i++) {
+		if (toucher[i].done >= ms)
+			return false;
+	}
+	return true;
+}
+
 /* All wait, nobody computes, and what they waited for is copied once. */
 TEST_F_TIMEOUT(slice, sleeps, SECONDS)
 {
 	struct drm_vsvm_stats before, after;
-	long cpu = cpu_ms();
+	bool in_time = false;
+	long cpu = LONG_MAX;
+	unsigned int n, i;
+
+	/* Spinning takes as much of both processors as there is. */
+	for (n = 0; n < CHANCES && (cpu > SLICE / 2 || !in_time); n++) {
+		ASSERT_EQ(0, begin(&self->t, &self->b, &self->begun));
+		ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &before));
+		cpu = cpu_ms();
+		ASSERT_EQ(0, touch_all(self->toucher, &self->b));
+		join_all(self->toucher);
+		cpu = cpu_ms() - cpu;
+		ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &after));
+		for (i = 0; i < THREADS; i++)
+			EXPECT_LE(self->begun + EARLY, self->toucher[i].done);
+		in_time = all_done_before(self->toucher,
+					  self->begun + 5 * SLICE);
+		EXPECT_EQ(variant->len, after.to_ram_bytes - before.to_ram_bytes);
+		ASSERT_EQ(0, vt_buf_check(&self->b));
+	}
+	TH_LOG("%ld ms of processor time, attempt %u", cpu, n);
+	EXPECT_GE(SLICE / 2, cpu);
+	EXPECT_TRUE(in_time);
+}
+
+/* A thread that goes twice to the same page, and says so. */
+struct comer {
+	struct toucher toucher;
+	pthread_barrier_t *first, *second;
+};
+
+static void *come_thread(void *arg)
+{
+	struct comer *c = arg;
+
+	touch_thread(&c->toucher);
+	pthread_barrier_wait(c->first);
+	pthread_barrier_wait(c->second);
+	touch_thread(&c->toucher);
+	return NULL;
+}
+
+/*
+ * All wait for a slice, but one of them brings the page home for all. That the
+ * others have waited is no reason to take the page away in the next slice.
+ */
+TEST_F_TIMEOUT(slice, again, SECONDS)
+{
+	pthread_barrier_t first, second;
+	struct comer comer[THREADS];
 	unsigned int i;
 
-	ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &before));
-	ASSERT_EQ(0, touch_all(self->toucher, &self->b));
-	join_all(self->toucher);
-	cpu = cpu_ms() - cpu;
-	ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &after));
-
+	ASSERT_EQ(0, pthread_barrier_init(&first, NULL, THREADS + 1));
+	ASSERT_EQ(0, pthread_barrier_init(&second, NULL, THREADS + 1));
+	ASSERT_EQ(0, begin(&self->t, &self->b, &self->begun));
 	for (i = 0; i < THREADS; i++) {
-		EXPECT_LE(SLICE / 4, self->toucher[i].took);
-		EXPECT_GE(5 * SLICE, self->toucher[i].took);
+		comer[i] = (struct comer) {
+			.toucher.p = self->b.p,
+			.first = &first,
+			.second = &second,
+		};
+		ASSERT_EQ(0, pthread_create(&comer[i].toucher.thread, NULL,
+					    come_thread, &comer[i]));
 	}
-	/* Spinning takes as much of both processors as there is. */
-	EXPECT_GE(SLICE / 2, cpu);
-	TH_LOG("%ld ms of processor time", cpu);
-	EXPECT_EQ(variant->len, after.to_ram_bytes - before.to_ram_bytes);
+	pthread_barrier_wait(&first);
+	vt_sleep_ms(SLICE / 2);
+	ASSERT_EQ(0, begin(&self->t, &self->b, &self->begun));
+	pthread_barrier_wait(&second);
+	for (i = 0; i < THREADS; i++) {
+		pthread_join(comer[i].toucher.thread, NULL);
+		EXPECT_LE(self->begun + EARLY, comer[i].toucher.done);
+	}
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
 /* An eviction is not in their way, nor they in its; it sends them on. */
 TEST_F_TIMEOUT(slice, eviction_ends_it, SECONDS)
 {
-	long start = now_ms();
-	unsigned int i;
+	bool early = false;
+	unsigned int n, i;
+	long before;
 
-	ASSERT_EQ(0, touch_all(self->toucher, &self->b));
-	vt_sleep_ms(SLICE / 10);
-	EXPECT_EQ(0, vsvm_evict(&self->t.dev));
-	EXPECT_EQ(0, vt_buf_elsewhere(&self->t, &self->b, IN_RAM));
-	join_all(self->toucher);
-	EXPECT_GT(EARLY, now_ms() - start);
-	for (i = 0; i < THREADS; i++)
-		EXPECT_GT(EARLY, self->toucher[i].took);
-	ASSERT_EQ(0, vt_buf_check(&self->b));
+	for (n = 0; n < CHANCES && !early; n++) {
+		ASSERT_EQ(0, begin(&self->t, &self->b, &self->begun));
+		ASSERT_EQ(0, touch_all(self->toucher, &self->b));
+		vt_sleep_ms(SLICE / 10);
+		before = min_ms(now_ms(), self->begun + EARLY);
+		EXPECT_EQ(0, vsvm_evict(&self->t.dev));
+		early = now_ms() < self->begun + EARLY;
+		EXPECT_EQ(0, vt_buf_elsewhere(&self->t, &self->b, IN_RAM));
+		join_all(self->toucher);
+		early &= all_done_before(self->toucher, self->begun + EARLY);
+		for (i = 0; i < THREADS; i++)
+			EXPECT_LE(before, self->toucher[i].done);
+		ASSERT_EQ(0, vt_buf_check(&self->b));
+	}
+	TH_LOG("attempt %u", n);
+	EXPECT_TRUE(early);
 }
 
 static long alarm_at;
@@ -183,58 +276,83 @@ static void on_alarm(int sig)
 	__atomic_store_n(&alarm_at, now_ms(), __ATOMIC_RELAXED);
 }
 
-/* A signal's handler runs while its thread waits. */
+/* A signal's handler runs while its thread waits, which then waits on. */
 TEST_F_TIMEOUT(slice, signal, SECONDS)
 {
-	struct itimerval soon = { .it_value.tv_usec = 50000 };
+	const struct itimerval soon = { .it_value.tv_usec = 50000 }, never = {};
 	struct sigaction action = { .sa_handler = on_alarm };
-	long start = now_ms(), at;
+	bool early = false;
+	unsigned int n;
+	long at;
 
-	__atomic_store_n(&alarm_at, 0, __ATOMIC_RELAXED);
 	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
-	ASSERT_EQ(0, setitimer(ITIMER_REAL, &soon, NULL));
-	__atomic_load_n(self->b.p, __ATOMIC_RELAXED);
-	at = __atomic_load_n(&alarm_at, __ATOMIC_RELAXED);
-	EXPECT_NE(0, at);
-	EXPECT_GT(EARLY, at - start);
-	ASSERT_EQ(0, vt_buf_check(&self->b));
+	for (n = 0; n < CHANCES && !early; n++) {
+		ASSERT_EQ(0, begin(&self->t, &self->b, &self->begun));
+		__atomic_store_n(&alarm_at, 0, __ATOMIC_RELAXED);
+		ASSERT_EQ(0, setitimer(ITIMER_REAL, &soon, NULL));
+		__atomic_load_n(self->b.p, __ATOMIC_RELAXED);
+		at = __atomic_load_n(&alarm_at, __ATOMIC_RELAXED);
+		ASSERT_EQ(0, setitimer(ITIMER_REAL, &never, NULL));
+		EXPECT_LE(self->begun + EARLY, now_ms());
+		early = at && at < self->begun + EARLY;
+		ASSERT_EQ(0, vt_buf_check(&self->b));
+	}
+	TH_LOG("attempt %u", n);
+	EXPECT_TRUE(early);
 }
 
-/* Who is killed in the wait does not wait for its end. */
+/*
+ * Who is killed in the wait does not wait for its end. Nor is the next one spared
+ * the wait because it got the dead one's task_struct.
+ */
 TEST_F_TIMEOUT(slice, killed, SECONDS)
 {
-	long start = now_ms();
-	pid_t pid = fork();
+	bool early = false;
+	unsigned int n;
 	int status;
+	pid_t pid;
 
-	ASSERT_LE(0, pid);
-	if (!pid) {
-		__atomic_load_n(self->b.p, __ATOMIC_RELAXED);
-		_exit(0);
+	for (n = 0; n < CHANCES && !early; n++) {
+		ASSERT_EQ(0, begin(&self->t, &self->b, &self->begun));
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid) {
+			__atomic_load_n(self->b.p, __ATOMIC_RELAXED);
+			_exit(0);
+		}
+		vt_sleep_ms(SLICE / 10);
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		early = now_ms() < self->begun + EARLY;
+		EXPECT_TRUE(WIFSIGNALED(status) || !early);
+		ASSERT_EQ(0, vt_buf_check(&self->b));
 	}
-	vt_sleep_ms(SLICE / 10);
-	ASSERT_EQ(0, kill(pid, SIGKILL));
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_TRUE(WIFSIGNALED(status));
-	EXPECT_GT(EARLY, now_ms() - start);
-	ASSERT_EQ(0, vt_buf_check(&self->b));
+	TH_LOG("attempt %u", n);
+	EXPECT_TRUE(early);
 }
 
-/* So is the kernel on behalf of a thread: a write() from the memory. */
+/* The kernel sleeps as well, for a thread that does a write() from the memory. */
 TEST_F_TIMEOUT(slice, system_call, SECONDS)
 {
-	long cpu = cpu_ms();
+	long cpu = LONG_MAX;
+	unsigned int n;
 	__u8 byte;
 	int p[2];
 
 	ASSERT_EQ(0, pipe(p));
-	ASSERT_EQ(1, write(p[1], self->b.p, 1));
-	ASSERT_EQ(1, read(p[0], &byte, 1));
-	EXPECT_EQ(self->b.model[0], byte);
-	EXPECT_GE(SLICE / 2, cpu_ms() - cpu);
+	for (n = 0; n < CHANCES && cpu > SLICE / 2; n++) {
+		ASSERT_EQ(0, begin(&self->t, &self->b, &self->begun));
+		cpu = cpu_ms();
+		ASSERT_EQ(1, write(p[1], self->b.p, 1));
+		cpu = cpu_ms() - cpu;
+		EXPECT_LE(self->begun + EARLY, now_ms());
+		ASSERT_EQ(1, read(p[0], &byte, 1));
+		EXPECT_EQ(self->b.model[0], byte);
+		ASSERT_EQ(0, vt_buf_check(&self->b));
+	}
+	EXPECT_GE(SLICE / 2, cpu);
 	close(p[0]);
 	close(p[1]);
-	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
 TEST_HARNESS_MAIN
