@@ -267,6 +267,7 @@ enum pagemap_wait {
 
 enum pagemap_wait pagemap_wait_choose(unsigned int flags, bool user_task,
 				      bool waited);
+unsigned long pagemap_wait_grace(u64 slept);
 bool pagemap_fault_is_khugepaged(unsigned int flags, bool kthread_without_mm);
 vm_fault_t pagemap_wait_slice(struct vm_fault *vmf, struct drm_pagemap_zdd *zdd,
 			      bool waited, bool *migrate);

@@ -14,9 +14,9 @@
  * when it goes to sleep, and takes it away when it comes back; a mark that
  * another thread has overwritten means one more wait, or a shorter one. The
  * thread need not come back, as another may have brought the page home or the
- * thread may be dead. So a mark is good for a moment after a wait to its end, not
- * longer than the wait: in a later slice it would be a licence to take the page
- * away. A thread that is kept from its fault for longer waits for another slice.
+ * thread may be dead. So a mark is good for a moment after a wait to its end: in
+ * a later slice it would be a licence to take the page away. A thread that is
+ * kept from its fault for longer waits for another slice.
  */
 #include <kunit/visibility.h>
 #include <linux/bitfield.h>
@@ -44,8 +44,8 @@
 #define PAGEMAP_RACE_GAP	4
 
 /* Jiffies in which a thread comes back to its fault after its wait, if it does. */
-#define PAGEMAP_BACK_MIN	2UL
-#define PAGEMAP_BACK_MAX	(HZ / 20 + 1UL)
+#define PAGEMAP_GRACE_MIN	2UL
+#define PAGEMAP_GRACE_MAX	(HZ / 20 + 1UL)
 
 /* In the lowest bits of a mark, which are zero in the address of a task. */
 #define PAGEMAP_MARK_WAITED	BIT(0)
@@ -110,11 +110,20 @@ static void pagemap_clear_waited(struct pagemap_mark *mark)
 		pagemap_set_mark(mark, flags & ~PAGEMAP_MARK_WAITED);
 }
 
-static unsigned long pagemap_back_gap(const struct pagemap_mark *mark)
+/**
+ * pagemap_wait_grace() - how long after its wait a thread may come back to a fault
+ * @slept: time that the wait took, in ns
+ *
+ * As long as the wait, which was no longer than the slice: that is not past the
+ * end of the next one, unless slices are shorter than two jiffies.
+ *
+ * Return: jiffies, 2 to those of about 50 ms.
+ */
+unsigned long pagemap_wait_grace(u64 slept)
 {
-	return clamp(nsecs_to_jiffies(READ_ONCE(mark->slept)), PAGEMAP_BACK_MIN,
-		     PAGEMAP_BACK_MAX);
+	return clamp(nsecs_to_jiffies(slept), PAGEMAP_GRACE_MIN, PAGEMAP_GRACE_MAX);
 }
+EXPORT_SYMBOL_IF_KUNIT(pagemap_wait_grace);
 
 /**
  * pagemap_take_waited() - has this thread waited in this fault already?
@@ -131,7 +140,7 @@ bool pagemap_take_waited(unsigned long addr, u64 *slept)
 	bool waited = (pagemap_mark_flags(mark) & PAGEMAP_MARK_WAITED) &&
 		      READ_ONCE(mark->addr) == addr &&
 		      !time_after(jiffies, READ_ONCE(mark->woke) +
-					   pagemap_back_gap(mark));
+				  pagemap_wait_grace(READ_ONCE(mark->slept)));
 
 	if (waited)
 		*slept = READ_ONCE(mark->slept);

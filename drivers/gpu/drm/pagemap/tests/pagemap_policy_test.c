@@ -250,6 +250,20 @@ static void wait_test(struct kunit *test)
 			c->want);
 }
 
+/* Next to nothing after a short slice, and never for long. */
+static void wait_grace_test(struct kunit *test)
+{
+	const u64 jiffy = NSEC_PER_SEC / HZ + 1;
+	const unsigned long most = pagemap_wait_grace(U64_MAX);
+
+	KUNIT_EXPECT_EQ(test, pagemap_wait_grace(0), 2ul);
+	KUNIT_EXPECT_EQ(test, pagemap_wait_grace(jiffy), 2ul);
+	KUNIT_EXPECT_EQ(test, pagemap_wait_grace(4 * jiffy), 4ul);
+	KUNIT_EXPECT_GE(test, most, msecs_to_jiffies(50));
+	KUNIT_EXPECT_LE(test, most, msecs_to_jiffies(50) + 1);
+	KUNIT_EXPECT_EQ(test, pagemap_wait_grace(NSEC_PER_SEC), most);
+}
+
 static void khugepaged_test(struct kunit *test)
 {
 	KUNIT_EXPECT_TRUE(test, pagemap_fault_is_khugepaged(FAULT_FLAG_ALLOW_RETRY,
@@ -334,6 +348,7 @@ static struct kunit_case policy_cases[] = {
 	KUNIT_CASE(hint_test),
 	KUNIT_CASE_PARAM(choose_test, choose_gen_params),
 	KUNIT_CASE_PARAM(wait_test, wait_gen_params),
+	KUNIT_CASE(wait_grace_test),
 	KUNIT_CASE(khugepaged_test),
 	KUNIT_CASE(block_test),
 	KUNIT_CASE(batch_test),
