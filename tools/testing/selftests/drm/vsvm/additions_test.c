@@ -26,24 +26,6 @@
 #define TO_VRAM		1
 #define FROM_VRAM	2
 
-static long parameter(const char *name)
-{
-	char path[PATH_MAX], text[32] = {};
-	ssize_t got;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/module/vsvm/parameters/%s", name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	got = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (got <= 0)
-		return -1;
-	return text[0] == 'Y' || text[0] == 'N' ? text[0] == 'Y' :
-						  strtol(text, NULL, 0);
-}
-
 static int tell(const struct vt *t, const char *file, const char *text)
 {
 	char path[PATH_MAX];
@@ -66,7 +48,7 @@ FIXTURE_SETUP(additions)
 	if (err == -ENODEV && vt_may_skip())
 		SKIP(return, "no vsvm device");
 	ASSERT_EQ(0, err);
-	if (parameter("plain") != 0)
+	if (vt_parameter("plain") != 0)
 		SKIP(return, "drm_pagemap has no additions, or vsvm does without");
 	ASSERT_EQ(0, vsvm_query_device(self->t.dev.fd, &info));
 	if (info.vram_size < 16 * MIB)
@@ -118,7 +100,7 @@ static size_t home(struct vt *t, const struct vt_buf *b)
 /* A fault out of the blue brings the least, one that reads on twice as much. */
 TEST_F_TIMEOUT(additions, window, SECONDS)
 {
-	size_t at, last = 0, window = parameter("window_min_kb") * KIB;
+	size_t at, last = 0, window = vt_parameter("window_min_kb") * KIB;
 	const __u8 *p = self->b.p;
 	struct vt *t = &self->t;
 	unsigned int faults = 0;
@@ -144,7 +126,7 @@ TEST_F_TIMEOUT(additions, window, SECONDS)
 /* Back and forth all over: no two faults in a row. */
 TEST_F_TIMEOUT(additions, window_jumps, SECONDS)
 {
-	size_t at, window = parameter("window_min_kb") * KIB;
+	size_t at, window = vt_parameter("window_min_kb") * KIB;
 	const __u8 *p = self->b.p;
 	struct vt *t = &self->t;
 	unsigned int i;
@@ -339,7 +321,7 @@ FIXTURE_SETUP(little_vram)
 	if (err == -ENODEV && vt_may_skip())
 		SKIP(return, "no vsvm device");
 	ASSERT_EQ(0, err);
-	if (parameter("plain") != 0)
+	if (vt_parameter("plain") != 0)
 		SKIP(return, "drm_pagemap has no additions, or vsvm does without");
 	ASSERT_EQ(0, vsvm_query_device(self->t.dev.fd, &info));
 	if (info.vram_size > LARGE_PAGE)

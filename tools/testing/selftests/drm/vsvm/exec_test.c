@@ -478,7 +478,7 @@ TEST_F_TIMEOUT(exec, hung_job, 2 * SECONDS)
 {
 	struct drm_vsvm_sync out = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct vt *t = &self->t, other;
-	long limit = vt_job_timeout();
+	long limit = vt_parameter("timeout_ms");
 	pthread_t thread;
 	struct waiter w;
 	int jobs = 0;

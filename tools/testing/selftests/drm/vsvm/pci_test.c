@@ -320,7 +320,7 @@ TEST_F_TIMEOUT(pci, killed_again_and_again, 2 * SECONDS)
 /* Nobody answers: the job times out, and the engines are replaced. */
 TEST_F_TIMEOUT(pci, stopped, SECONDS)
 {
-	const long timeout = vt_job_timeout();
+	const long timeout = vt_parameter("timeout_ms");
 	struct endless e;
 	struct vt fresh;
 	unsigned int i;
@@ -353,7 +353,7 @@ TEST_F_TIMEOUT(pci, stopped_for_a_moment, SECONDS)
 	ASSERT_LE(0, pid);
 	if (!pid) {
 		vt_await(stopped[0]);
-		vt_sleep_ms(vt_job_timeout() / 3);
+		vt_sleep_ms(vt_parameter("timeout_ms") / 3);
 		_exit(host("cont") ? 1 : 0);
 	}
 	ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, 0, LEN, 1));

@@ -54,19 +54,6 @@ static struct drm_vsvm_stats stats_since(struct vt *t,
 	return now;
 }
 
-static long fault_places(void)
-{
-	FILE *file = fopen("/sys/module/vsvm/parameters/fault_entries", "re");
-	long entries = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%ld", &entries) != 1)
-		entries = -1;
-	fclose(file);
-	return entries;
-}
-
 /* Without waiting; the syncobj @out, if not 0, gets the job's end. */
 static int submit_to(struct vt *t, __u32 queue, __u32 out,
 		     const struct drm_vsvm_kernel *kernels, unsigned int num)
@@ -290,7 +277,7 @@ TEST_F_TIMEOUT(queue, reads_and_writes_of_one_page, SECONDS)
 /* The first queue spins for ever; the job of another one does not notice. */
 TEST_F_TIMEOUT(queue, one_hangs, 2 * SECONDS)
 {
-	const long limit = vt_job_timeout();
+	const long limit = vt_parameter("timeout_ms");
 	struct drm_vsvm_kernel endless;
 	__u64 end;
 	int jobs = 0;
@@ -378,7 +365,7 @@ TEST_F_TIMEOUT(overflow, comes_back, 2 * SECONDS)
 	struct drm_vsvm_stats s;
 	unsigned int round, i, j;
 
-	if (fault_places() < 0 || fault_places() > QUEUES)
+	if (vt_parameter("fault_entries") < 0 || vt_parameter("fault_entries") > QUEUES)
 		SKIP(return, "needs modprobe vsvm fault_entries=1");
 	for (round = 0; round < 8; round++) {
 		for (i = 0; i < ARRAY_SIZE(self->t); i++) {

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -226,17 +227,20 @@ void vt_endless(struct drm_vsvm_kernel *kernel, __u64 *node)
 	};
 }
 
-long vt_job_timeout(void)
+long vt_parameter(const char *name)
 {
-	FILE *file = fopen("/sys/module/vsvm/parameters/timeout_ms", "re");
-	long ms = -1;
+	char path[PATH_MAX], text[32] = {};
+	FILE *file;
 
+	snprintf(path, sizeof(path), "/sys/module/vsvm/parameters/%s", name);
+	file = fopen(path, "re");
 	if (!file)
 		return -1;
-	if (fscanf(file, "%ld", &ms) != 1)
-		ms = -1;
+	if (!fgets(text, sizeof(text), file))
+		strcpy(text, "-1");
 	fclose(file);
-	return ms;
+	return text[0] == 'Y' || text[0] == 'N' ? text[0] == 'Y' :
+						  strtol(text, NULL, 0);
 }
 
 void *vt_map_aligned(size_t len, int prot, int flags)

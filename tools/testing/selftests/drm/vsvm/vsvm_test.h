@@ -76,8 +76,8 @@ int vt_histogram(struct vt *t, const void *src, size_t count, __u64 *counts);
 
 /* Make @kernel one that never ends. @node: room for 12 u64 in one page. */
 void vt_endless(struct drm_vsvm_kernel *kernel, __u64 *node);
-/* Time-out of a job in ms, -1 if the module does not say. */
-long vt_job_timeout(void);
+/* A parameter of the module, a number or a truth; -1 if it does not say. */
+long vt_parameter(const char *name);
 
 /* What a buffer's pages are before a test does anything with them. */
 enum vt_kind {
