@@ -47,25 +47,26 @@
 #define PAGEMAP_GRACE_MIN	2UL
 #define PAGEMAP_GRACE_MAX	(HZ / 20 + 1UL)
 
-/* In the lowest bits of a mark, which are zero in the address of a task. */
+/* In the lowest bits of a mark, below the number of its thread. */
 #define PAGEMAP_MARK_WAITED	BIT(0)
 #define PAGEMAP_MARK_RACES	GENMASK(2, 1)
 #define PAGEMAP_MARK_FLAGS	GENMASK(2, 0)
 
 /**
  * struct pagemap_mark - what a thread has been through in a fault
- * @task: the thread, compared and never dereferenced, with PAGEMAP_MARK_* flags
+ * @thread: number of the thread, which unlike its task_struct is not used again
+ *	while a mark is good, with PAGEMAP_MARK_* flags
  * @addr: address of the fault that waited for a slice
  * @slept: time that this wait took, in ns
  * @woke: end of this wait, in jiffies
  * @until: end of the last wait after a race, in jiffies
  *
- * Others overwrite it at any time. @task is right or another thread's; the rest
+ * Others overwrite it at any time. @thread is right or another thread's; the rest
  * may be wrong, and has no other effect than on how long the next wait is, or
  * is said to have been.
  */
 struct pagemap_mark {
-	unsigned long task;
+	unsigned long thread;
 	unsigned long addr;
 	u64 slept;
 	unsigned long woke;
@@ -85,21 +86,26 @@ static DECLARE_WAIT_QUEUE_HEAD(pagemap_works_wait);
 
 static struct pagemap_mark *pagemap_my_mark(void)
 {
-	return &pagemap_marks[hash_ptr(current, PAGEMAP_MARK_BITS)];
+	return &pagemap_marks[hash_32(current->pid, PAGEMAP_MARK_BITS)];
+}
+
+/* This thread in a mark, without flags. */
+static unsigned long pagemap_mark_thread(void)
+{
+	return FIELD_PREP(~PAGEMAP_MARK_FLAGS, current->pid);
 }
 
 /* The flags of this thread's mark; 0 if there is none. */
 static unsigned long pagemap_mark_flags(const struct pagemap_mark *mark)
 {
-	unsigned long flags = READ_ONCE(mark->task) ^ (unsigned long)current;
+	unsigned long flags = READ_ONCE(mark->thread) ^ pagemap_mark_thread();
 
 	return flags & ~PAGEMAP_MARK_FLAGS ? 0 : flags;
 }
 
 static void pagemap_set_mark(struct pagemap_mark *mark, unsigned long flags)
 {
-	BUILD_BUG_ON(L1_CACHE_BYTES <= PAGEMAP_MARK_FLAGS);
-	WRITE_ONCE(mark->task, (unsigned long)current | flags);
+	WRITE_ONCE(mark->thread, pagemap_mark_thread() | flags);
 }
 
 static void pagemap_clear_waited(struct pagemap_mark *mark)
@@ -155,7 +161,7 @@ void pagemap_forget_waits(void)
 	struct pagemap_mark *mark = pagemap_my_mark();
 
 	if (pagemap_mark_flags(mark))
-		WRITE_ONCE(mark->task, 0);
+		WRITE_ONCE(mark->thread, 0);
 }
 
 static void pagemap_mark_waited(unsigned long addr)
