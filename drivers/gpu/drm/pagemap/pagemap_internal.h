@@ -315,6 +315,7 @@ int pagemap_populate_best_effort(struct drm_pagemap *dpagemap,
 
 enum drm_pagemap_outcome pagemap_choose(struct pagemap_source source,
 					bool move_ours);
+enum drm_pagemap_outcome pagemap_refuses(vm_flags_t vm_flags);
 unsigned long pagemap_chunk(unsigned long start, unsigned long end,
 			    unsigned long max);
 

@@ -56,9 +56,36 @@ struct pagemap_move {
 
 	struct pagemap_job job[PAGEMAP_RING];
 	bool has_must_have;
+	bool look;			/* at each batch, before its collect */
 	unsigned int depth;		/* jobs that have a batch */
 	unsigned int first;		/* the oldest one underway */
 	unsigned int underway;
+};
+
+/* The slot for the next one; there is one if not all are underway. */
+static inline struct pagemap_job *pagemap_next_job(struct pagemap_move *m)
+{
+	return &m->job[(m->first + m->underway) % m->depth];
+}
+
+/**
+ * struct pagemap_seen - what a look at the page tables found
+ * @start: first address of what was looked at
+ * @end: behind the last one, at most a PMD further
+ * @any_ksm: there are bits in @ksm
+ * @shared: one at least may be mapped by another process as well
+ * @ram_section: the last memory section that was found to be system memory
+ * @missing: a bit for each page that is not in the pagemap, and could be
+ * @ksm: a bit for each page that KSM has merged
+ */
+struct pagemap_seen {
+	unsigned long start;
+	unsigned long end;
+	bool any_ksm;
+	bool shared;
+	unsigned long ram_section;
+	DECLARE_BITMAP(missing, PAGEMAP_BATCH_PAGES);
+	DECLARE_BITMAP(ksm, PAGEMAP_BATCH_PAGES);
 };
 
 /* pagemap_to_devmem.c */
@@ -77,6 +104,8 @@ int pagemap_copy_finish(struct pagemap_job *job);
 void pagemap_move_begin(struct pagemap_move *m, bool async);
 void pagemap_move_end(struct pagemap_move *m);
 int pagemap_move_chunk(struct pagemap_move *m, struct pagemap_chunk *chunk);
+int pagemap_move_refuse(struct pagemap_move *m, unsigned long start,
+			unsigned long end, enum drm_pagemap_outcome why);
 int pagemap_move_drain(struct pagemap_move *m, int err);
 int pagemap_move_result(const struct pagemap_move *m, int err);
 void pagemap_note_none(struct pagemap_move *m, unsigned long end);
@@ -90,10 +119,11 @@ int pagemap_chunk_begin(struct pagemap_chunk *chunk,
 void pagemap_chunk_end(struct pagemap_chunk *chunk);
 
 /* pagemap_scan.c */
-int pagemap_scan_missing(struct pagemap_move *m, unsigned long start,
-			 unsigned long end, unsigned long *missing);
-int pagemap_scan_ksm(struct pagemap_move *m, unsigned long start,
-		     unsigned long end, unsigned long *ksm);
+int pagemap_look(struct pagemap_move *m, unsigned long start, unsigned long end,
+		 struct pagemap_seen *seen);
+bool pagemap_note_seen(struct pagemap_move *m, const struct pagemap_seen *seen,
+		       unsigned long start, unsigned long end,
+		       enum drm_pagemap_outcome missing);
 void pagemap_scan_reasons(struct pagemap_move *m, unsigned long start,
 			  unsigned long end);
 

@@ -113,44 +113,73 @@ static void pagemap_move_batch(struct pagemap_move *m,
 			       struct pagemap_chunk *chunk, unsigned long start,
 			       unsigned long end)
 {
-	pagemap_job_begin(m, &m->job[(m->first + m->underway) % m->depth], chunk,
-			  start, end);
+	pagemap_job_begin(m, pagemap_next_job(m), chunk, start, end);
 	m->underway++;
 }
 
-/* Does not collect any page of KSM's: the pages between them, run by run. */
-static int pagemap_move_between_ksm(struct pagemap_move *m,
-				    struct pagemap_chunk *chunk,
-				    unsigned long start, unsigned long end)
+/*
+ * Looks once more, and does not collect any page of KSM's: the pages between
+ * them, run by run.
+ */
+static int pagemap_move_around_ksm(struct pagemap_move *m,
+				   struct pagemap_chunk *chunk,
+				   unsigned long start, unsigned long end)
 {
-	unsigned long npages = (end - start) >> PAGE_SHIFT;
-	DECLARE_BITMAP(ksm, PAGEMAP_BATCH_PAGES);
-	bool all = m->policy == DRM_PAGEMAP_ALL_OR_NOTHING;
 	unsigned int from, to;
-	int err;
+	struct pagemap_seen seen;
+	int err = pagemap_look(m, start, end, &seen);
 
-	err = pagemap_move_drain(m, 0);
-	if (!err)
-		err = pagemap_scan_ksm(m, start, end, ksm);
 	if (err)
 		return err;
-
-	if (all && !bitmap_empty(ksm, npages)) {
-		for_each_clear_bitrange(from, to, ksm, npages)
-			pagemap_note(m, start + ((unsigned long)from << PAGE_SHIFT),
-				     to - from, DRM_PAGEMAP_SKIP_OTHERS);
+	if (seen.any_ksm && m->policy == DRM_PAGEMAP_ALL_OR_NOTHING) {
+		pagemap_note_seen(m, &seen, start, end, DRM_PAGEMAP_SKIP_OTHERS);
 		return -EBUSY;
 	}
 
-	for_each_clear_bitrange(from, to, ksm, npages) {
+	for_each_set_bit(from, seen.ksm, (end - start) >> PAGE_SHIFT)
+		pagemap_note(m, start + ((unsigned long)from << PAGE_SHIFT), 1,
+			     DRM_PAGEMAP_SKIP_KSM);
+	for_each_clear_bitrange(from, to, seen.ksm, (end - start) >> PAGE_SHIFT) {
 		err = m->underway == m->depth ? pagemap_move_end_oldest(m) : 0;
 		if (!pagemap_move_goes_on(m, err))
-			break;
+			return err;
 		pagemap_move_batch(m, chunk, start + ((unsigned long)from << PAGE_SHIFT),
 				   start + ((unsigned long)to << PAGE_SHIFT));
 	}
 
-	return pagemap_move_drain(m, pagemap_move_goes_on(m, err) ? 0 : err);
+	return 0;
+}
+
+/**
+ * pagemap_move_refuse() - leave a range where it is
+ * @m: the call
+ * @start: first address
+ * @end: behind the last one, in the same VMA
+ * @why: not one of its pages may go to VRAM
+ *
+ * What is there already, from before the VMA became what it is, stays as well.
+ *
+ * Return: 0; -EBUSY if all were to move, and some are not there; or the error
+ *	of the look at them.
+ */
+int pagemap_move_refuse(struct pagemap_move *m, unsigned long start,
+			unsigned long end, enum drm_pagemap_outcome why)
+{
+	struct pagemap_seen seen;
+	bool some = false;
+
+	for (; start < end; start = seen.end) {
+		unsigned long next = min(ALIGN_DOWN(start, PMD_SIZE) + PMD_SIZE,
+					 end);
+		int err = pagemap_look(m, start, next, &seen);
+
+		if (err)
+			return err;
+		some |= pagemap_note_seen(m, &seen, start, next, why);
+		cond_resched();
+	}
+
+	return some && m->policy == DRM_PAGEMAP_ALL_OR_NOTHING ? -EBUSY : 0;
 }
 
 /**
@@ -178,8 +207,8 @@ int pagemap_move_chunk(struct pagemap_move *m, struct pagemap_chunk *chunk)
 			return err;
 
 		err = 0;
-		if (m->vma->vm_flags & VM_MERGEABLE)
-			err = pagemap_move_between_ksm(m, chunk, addr, next);
+		if (m->look)
+			err = pagemap_move_around_ksm(m, chunk, addr, next);
 		else
 			pagemap_move_batch(m, chunk, addr, next);
 		if (err)
@@ -231,9 +260,13 @@ static int pagemap_move_to_devmem(struct pagemap_move *m,
 
 	err = pagemap_check_range(m->mm, m->start, end, &m->vma);
 	if (!err) {
+		enum drm_pagemap_outcome why = pagemap_refuses(m->vma->vm_flags);
+
 		pagemap_note_none(m, end);
 		pagemap_move_begin(m, devmem->ops->copy_to_devmem_async);
-		err = pagemap_move_chunk(m, &chunk);
+		m->look = true;
+		err = why ? pagemap_move_refuse(m, m->start, end, why) :
+			    pagemap_move_chunk(m, &chunk);
 		err = pagemap_move_drain(m, err);
 		pagemap_scan_reasons(m, m->start, end);
 		pagemap_move_end(m);
@@ -261,9 +294,10 @@ static int pagemap_move_to_devmem(struct pagemap_move *m,
  *	the allocation meanwhile, usually its dma_resv. Sleeps.
  * Return: 0 when all of the range is in the pagemap. -EBUSY when a page
  *	cannot move now, or was taken away meanwhile, or the VMA is not
- *	anonymous; -ENOENT without a VMA at @start; -EINVAL for a bad range, or
- *	for pages that are not the driver's to give; -EOPNOTSUPP when the driver
- *	lacks an operation; -ENOMEM; or what an operation of the driver returned.
+ *	anonymous, or KSM may merge its pages (%MADV_MERGEABLE); -ENOENT without
+ *	a VMA at @start; -EINVAL for a bad range, or for pages that are not the
+ *	driver's to give; -EOPNOTSUPP when the driver lacks an operation;
+ *	-ENOMEM; or what an operation of the driver returned.
  */
 int drm_pagemap_migrate_to_devmem(struct drm_pagemap_devmem *devmem_allocation,
 				  struct mm_struct *mm,

@@ -13,8 +13,9 @@
  * @source: what was collected
  * @move_ours: pages that are in the pagemap already are to move as well
  *
- * KSM pages are refused here because the collect phase of mm does not: ksmd
- * would go on to read a page that has become device-private.
+ * KSM pages are not collected in the first place, see pagemap_look(). One that
+ * became KSM's since then is refused here, for ksmd would go on to read a page
+ * that has become device-private.
  *
  * Return: %DRM_PAGEMAP_MOVED if it is to move, or what keeps it from that.
  */
@@ -35,6 +36,22 @@ pagemap_choose(struct pagemap_source source, bool move_ours)
 	return source.reachable ? DRM_PAGEMAP_MOVED : DRM_PAGEMAP_SKIP_DEVICE;
 }
 EXPORT_SYMBOL_IF_KUNIT(pagemap_choose);
+
+/**
+ * pagemap_refuses() - may nothing of an anonymous VMA go to VRAM, and why?
+ * @vm_flags: of the VMA
+ *
+ * Return: %DRM_PAGEMAP_MOVED if it may, or the outcome for all of its pages.
+ */
+enum drm_pagemap_outcome pagemap_refuses(vm_flags_t vm_flags)
+{
+	/* ksmd may be about to merge any page, see pagemap_look(). */
+	if (vm_flags & VM_MERGEABLE)
+		return DRM_PAGEMAP_SKIP_KSM;
+
+	return DRM_PAGEMAP_MOVED;
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_refuses);
 
 /**
  * pagemap_chunk() - size of the next allocation for a run of missing pages

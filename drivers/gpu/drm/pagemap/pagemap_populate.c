@@ -30,10 +30,7 @@ struct pagemap_populate {
 	unsigned long max;		/* size of the largest block to ask for */
 	int alloc_err;			/* why there is no more VRAM */
 
-	/* What was found missing around the cursor. */
-	unsigned long seen_start;
-	unsigned long seen_end;
-	DECLARE_BITMAP(missing, PAGEMAP_BATCH_PAGES);
+	struct pagemap_seen seen;	/* around the cursor */
 
 	unsigned int nchunks;
 	struct pagemap_chunk chunk[PAGEMAP_ROUND];
@@ -44,65 +41,105 @@ static bool pagemap_vma_fits(struct vm_area_struct *vma)
 	return vma && vma_is_anonymous(vma) && !(vma->vm_flags & VM_SPECIAL);
 }
 
-/* Steps over what cannot be in VRAM. False: at the end of the range. */
-static bool pagemap_populate_find_vma(struct pagemap_populate *p)
+/* Goes on from the cursor to @next, for what is there cannot be in VRAM. */
+static int pagemap_populate_step(struct pagemap_populate *p,
+				 struct vm_area_struct *vma, unsigned long next)
 {
 	struct pagemap_move *m = &p->move;
+	unsigned long start = p->cursor;
 
-	while (p->cursor < p->end) {
+	p->cursor = next;
+	if (vma && pagemap_vma_fits(vma))
+		return pagemap_move_refuse(m, start, next,
+					   pagemap_refuses(vma->vm_flags));
+
+	pagemap_note(m, start, (next - start) >> PAGE_SHIFT,
+		     DRM_PAGEMAP_SKIP_ABSENT);
+
+	return 0;
+}
+
+/*
+ * Steps over what cannot be in VRAM, to a VMA or to the end of the range.
+ *
+ * Return: 0, or the error that a refusal makes for all or nothing.
+ */
+static int pagemap_populate_find_vma(struct pagemap_populate *p)
+{
+	struct pagemap_move *m = &p->move;
+	int err = 0;
+
+	while (!err && p->cursor < p->end) {
 		struct vm_area_struct *vma = find_vma(m->mm, p->cursor);
 		unsigned long next = p->end;
 
-		if (vma && vma->vm_start <= p->cursor) {
-			if (pagemap_vma_fits(vma)) {
-				m->vma = vma;
-				return true;
-			}
-			next = min(vma->vm_end, p->end);
-		} else if (vma) {
+		if (vma && vma->vm_start > p->cursor) {
 			next = min(vma->vm_start, p->end);
+			vma = NULL;
+		} else if (vma) {
+			next = min(vma->vm_end, p->end);
 		}
-		pagemap_note(m, p->cursor, (next - p->cursor) >> PAGE_SHIFT,
-			     DRM_PAGEMAP_SKIP_ABSENT);
-		p->cursor = next;
+		if (vma && pagemap_vma_fits(vma) &&
+		    !pagemap_refuses(vma->vm_flags)) {
+			m->vma = vma;
+			break;
+		}
+		err = pagemap_populate_step(p, vma, next);
 	}
 
-	return false;
+	return err;
 }
 
 /* Look at the rest of the PMD that the cursor is in, unless that was done. */
 static int pagemap_populate_look(struct pagemap_populate *p)
 {
+	struct pagemap_move *m = &p->move;
 	unsigned long start = p->cursor, end;
 	int err;
 
-	if (start >= p->seen_start && start < p->seen_end)
+	if (start >= p->seen.start && start < p->seen.end)
 		return 0;
 
 	end = min3(ALIGN_DOWN(start, PMD_SIZE) + PMD_SIZE, p->end,
-		   p->move.vma->vm_end);
-	err = pagemap_scan_missing(&p->move, start, end, p->missing);
-	p->seen_start = start;
-	p->seen_end = err ? start : end;
+		   m->vma->vm_end);
+	err = pagemap_look(m, start, end, &p->seen);
+	if (!err && p->seen.any_ksm && m->policy == DRM_PAGEMAP_ALL_OR_NOTHING) {
+		pagemap_note_seen(m, &p->seen, start, end,
+				  DRM_PAGEMAP_SKIP_OTHERS);
+		err = -EBUSY;
+	}
 
 	return err;
+}
+
+/* From the cursor to @next no page is missing. */
+static void pagemap_populate_pass(struct pagemap_populate *p,
+				  unsigned long next)
+{
+	if (p->seen.any_ksm)
+		pagemap_note_seen(&p->move, &p->seen, p->cursor, next,
+				  DRM_PAGEMAP_SKIP_UNKNOWN);
+	else
+		pagemap_note(&p->move, p->cursor, (next - p->cursor) >> PAGE_SHIFT,
+			     DRM_PAGEMAP_PRESENT);
+	p->cursor = next;
 }
 
 /* The next run of missing pages of what was looked at; steps over the others. */
 static bool pagemap_populate_find_run(struct pagemap_populate *p,
 				      unsigned long *run_end)
 {
-	unsigned long npages = (p->seen_end - p->seen_start) >> PAGE_SHIFT;
-	unsigned long from = (p->cursor - p->seen_start) >> PAGE_SHIFT;
-	unsigned long bit = find_next_bit(p->missing, npages, from);
+	const struct pagemap_seen *seen = &p->seen;
+	unsigned long npages = (seen->end - seen->start) >> PAGE_SHIFT;
+	unsigned long from = (p->cursor - seen->start) >> PAGE_SHIFT;
+	unsigned long bit = find_next_bit(seen->missing, npages, from);
 
-	pagemap_note(&p->move, p->cursor, bit - from, DRM_PAGEMAP_PRESENT);
-	p->cursor = p->seen_start + (bit << PAGE_SHIFT);
+	pagemap_populate_pass(p, seen->start + (bit << PAGE_SHIFT));
 	if (bit == npages)
 		return false;
 
-	bit = find_next_zero_bit(p->missing, npages, bit);
-	*run_end = p->seen_start + (bit << PAGE_SHIFT);
+	bit = find_next_zero_bit(seen->missing, npages, bit);
+	*run_end = seen->start + (bit << PAGE_SHIFT);
 
 	return true;
 }
@@ -170,8 +207,10 @@ static int pagemap_populate_gather(struct pagemap_populate *p)
 	int err;
 
 	p->nchunks = 0;
-	if (!pagemap_populate_find_vma(p))
-		return 0;
+	p->move.look = false;
+	err = pagemap_populate_find_vma(p);
+	if (err || p->cursor == p->end)
+		return err;
 
 	while (p->nchunks < PAGEMAP_ROUND &&
 	       bytes < p->move.depth * PMD_SIZE &&
@@ -181,6 +220,8 @@ static int pagemap_populate_gather(struct pagemap_populate *p)
 			return err;
 		if (!pagemap_populate_find_run(p, &run_end))
 			continue;
+		/* The allocation may take its time. */
+		p->move.look |= p->seen.shared;
 
 		err = pagemap_populate_add(p, run_end);
 		if (err)

@@ -217,6 +217,28 @@ static void choose_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pagemap_choose(c->source, c->move_ours), c->want);
 }
 
+struct refuse_case {
+	const char *name;
+	vm_flags_t vm_flags;
+	enum drm_pagemap_outcome want;
+};
+
+#define VM_USUAL	(VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC)
+
+static const struct refuse_case refuse_cases[] = {
+	{ "usual", VM_USUAL, DRM_PAGEMAP_MOVED },
+	{ "KSM", VM_USUAL | VM_MERGEABLE, DRM_PAGEMAP_SKIP_KSM },
+};
+
+KUNIT_ARRAY_PARAM_DESC(refuse, refuse_cases, name);
+
+static void refuse_test(struct kunit *test)
+{
+	const struct refuse_case *c = test->param_value;
+
+	KUNIT_EXPECT_EQ(test, pagemap_refuses(c->vm_flags), c->want);
+}
+
 struct wait_case {
 	const char *name;
 	unsigned int flags;
@@ -347,6 +369,7 @@ static struct kunit_case policy_cases[] = {
 	KUNIT_CASE(window_size_random_test),
 	KUNIT_CASE(hint_test),
 	KUNIT_CASE_PARAM(choose_test, choose_gen_params),
+	KUNIT_CASE_PARAM(refuse_test, refuse_gen_params),
 	KUNIT_CASE_PARAM(wait_test, wait_gen_params),
 	KUNIT_CASE(wait_grace_test),
 	KUNIT_CASE(khugepaged_test),

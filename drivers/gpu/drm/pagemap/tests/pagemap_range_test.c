@@ -259,31 +259,52 @@ static void goes_on_test(struct kunit *test)
 	pagemap_mock_check(test, addr, 4 * PMD_SIZE, SEED);
 }
 
-/* Where KSM may merge pages, a look comes before the collect. */
+static void set_vm_flags(unsigned long addr, vm_flags_t flags)
+{
+	mmap_write_lock(current->mm);
+	vm_flags_set(vma_lookup(current->mm, addr), flags);
+	mmap_write_unlock(current->mm);
+}
+
+/* Where KSM may merge pages nothing moves; what was in VRAM before stays. */
 static void mergeable_test(struct kunit *test)
 {
-	struct drm_pagemap_migrate_result *result =
-		result_of(test, PMD_SIZE / PAGE_SIZE);
+	struct drm_pagemap_migrate_result *result = result_of(test, PAGES);
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	unsigned long addr = pagemap_mock_mmap(test, PMD_SIZE, true);
+	unsigned long addr = pagemap_mock_mmap(test, PAGES * PAGE_SIZE, false);
 	struct pagemap_mock_chunk *chunk;
 
-	pagemap_mock_fill(test, addr, PMD_SIZE, SEED);
-	mmap_write_lock(current->mm);
-	vm_flags_set(vma_lookup(current->mm, addr), VM_MERGEABLE);
-	mmap_write_unlock(current->mm);
+	pagemap_mock_fill(test, addr, PAGES * PAGE_SIZE, SEED);
+	chunk = pagemap_mock_chunk(test, mock, PAGE_SIZE);
+	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, chunk, addr,
+						      addr + PAGE_SIZE, 0));
+	set_vm_flags(addr, VM_MERGEABLE);
 
-	chunk = pagemap_mock_chunk(test, mock, PMD_SIZE);
-	KUNIT_EXPECT_EQ(test, 0, pagemap_mock_migrate(test, chunk, addr,
-						      addr + PMD_SIZE, 0));
-	KUNIT_EXPECT_EQ(test, mock->to_devmem, PMD_SIZE);
-	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PMD_SIZE,
+	chunk = pagemap_mock_chunk(test, mock, PAGES * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, -EBUSY,
+			pagemap_mock_migrate(test, chunk, addr,
+					     addr + PAGES * PAGE_SIZE, 0));
+	KUNIT_EXPECT_TRUE(test, chunk->released);
+	chunk = pagemap_mock_chunk(test, mock, PAGES * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, range(chunk, addr, PAGES * PAGE_SIZE,
+				       DRM_PAGEMAP_BEST_EFFORT, 0, result));
+	check_sums(test, result, PAGES);
+	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_KSM], PAGES - 1);
+	KUNIT_EXPECT_EQ(test, (int)result->outcome[0], (int)DRM_PAGEMAP_PRESENT);
+	KUNIT_EXPECT_TRUE(test, chunk->released);
+
+	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PAGES * PAGE_SIZE,
 					  DRM_PAGEMAP_BEST_EFFORT, result));
-	check_sums(test, result, PMD_SIZE / PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_MOVED],
-			PMD_SIZE / PAGE_SIZE);
-	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
+	check_sums(test, result, PAGES);
+	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_KSM], PAGES - 1);
+	KUNIT_EXPECT_EQ(test, -EBUSY, populate(mock, addr, PAGES * PAGE_SIZE,
+					       DRM_PAGEMAP_ALL_OR_NOTHING,
+					       result));
+	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PAGE_SIZE,
+					  DRM_PAGEMAP_ALL_OR_NOTHING, result));
+	KUNIT_EXPECT_EQ(test, mock->to_devmem, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, mock->allocs, 0ul);
+	pagemap_mock_check(test, addr, PAGES * PAGE_SIZE, SEED);
 }
 
 /* What an error left untried is told from what was. */

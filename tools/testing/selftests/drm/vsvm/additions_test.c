@@ -219,57 +219,6 @@ TEST_F_TIMEOUT(additions, compact, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
-static int ksm_write(const char *file, const char *text)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/sys/kernel/mm/ksm/%s", file);
-	return vsvm_write_file(path, text);
-}
-
-static long ksm_shared(void)
-{
-	FILE *f = fopen("/sys/kernel/mm/ksm/pages_sharing", "r");
-	long n = 0;
-
-	if (!f)
-		return -1;
-	if (fscanf(f, "%ld", &n) != 1)
-		n = -1;
-	fclose(f);
-	return n;
-}
-
-/* Pages that KSM has merged stay, those between them go. */
-TEST_F_TIMEOUT(additions, merged_pages, SECONDS)
-{
-	const size_t first = 100 * PAGE, len = 4 * PAGE;
-	struct vt_buf *b = &self->b;
-	struct vt *t = &self->t;
-	int i;
-
-	if (ksm_write("pages_to_scan", "4000"))
-		SKIP(return, "no KSM");
-	memset(b->p + first, 0x77, len);
-	memset(b->model + first, 0x77, len);
-	ASSERT_EQ(0, madvise(b->p, LEN, MADV_MERGEABLE));
-	ASSERT_EQ(0, ksm_write("sleep_millisecs", "1"));
-	ASSERT_EQ(0, ksm_write("run", "1"));
-	for (i = 0; i < 600 && ksm_shared() < 3; i++)
-		vt_sleep_ms(50);
-	ASSERT_EQ(0, ksm_write("run", "0"));
-	ASSERT_EQ(3, ksm_shared());
-
-	ASSERT_EQ(0, vsvm_prefetch(t->dev.fd, t->vm, b->p, LEN,
-				   DRM_VSVM_LOC_DEVICE, NULL, NULL));
-	EXPECT_EQ((long)(len / PAGE), vt_pages_at(t, b->p + first, len, IN_RAM));
-	EXPECT_EQ((long)((LEN - len) / PAGE), vt_pages_at(t, b->p, LEN, IN_VRAM));
-	ASSERT_EQ(0, vt_buf_check_gpu(t, b));
-	ASSERT_EQ(0, vt_buf_add(t, b, 0, LEN, 1));
-	ASSERT_EQ(0, vt_buf_check(b));
-	ASSERT_EQ(0, ksm_write("run", "2"));
-}
-
 static size_t statistics(const struct vt *t, char *text, size_t size)
 {
 	char path[PATH_MAX];
