@@ -6,6 +6,7 @@
 #include <kunit/visibility.h>
 #include <linux/slab.h>
 
+#include "pagemap_inject.h"
 #include "pagemap_internal.h"
 
 struct pagemap_batch *pagemap_large_batch_init(struct pagemap_large_batch *large)
@@ -122,6 +123,72 @@ void pagemap_batch_collected(struct pagemap_batch *b, unsigned long npages)
 	pagemap_block_guard(b);
 }
 EXPORT_SYMBOL_IF_KUNIT(pagemap_batch_collected);
+
+/*
+ * As mm leaves it if it began anew at the last page, and found all of them then:
+ * what it had before are holes here.
+ */
+static void pagemap_batch_inject_twice(struct migrate_vma *migrate)
+{
+	unsigned long i, npages = migrate->npages, before = npages - 1;
+
+	memmove(migrate->src + before, migrate->src,
+		npages * sizeof(*migrate->src));
+	for (i = 0; i < before; i++)
+		migrate->src[i] = MIGRATE_PFN_MIGRATE;
+	for (i = npages; i < before + npages; i++)
+		migrate->dst[i] = 0;
+	migrate->npages += before;
+	migrate->cpages += before;
+}
+
+/**
+ * pagemap_batch_collect() - let mm collect a range, each page of it once
+ * @dpagemap: for which pagemap
+ * @b: batch, with room for the range
+ * @migrate: all that migrate_vma_setup() wants to know, within one aligned PMD
+ *
+ * When migrate_vma_collect_pmd() splits a large folio that is mapped page by
+ * page, it drops the lock of the page table, and then begins anew; if somebody
+ * has zapped the PMD meanwhile, and the page table is gone (MADV_DONTNEED, which
+ * needs the mmap lock for reading only), it takes the range as a whole, and
+ * appends that to the entries that it has (Linux 7.3, mm/migrate_device.c). It
+ * does so once for a PMD, for then it returns. So there are less than twice the
+ * entries asked for, which is why the arrays have that much room, and an entry
+ * does not tell its address any more. But each has a folio of its own, locked,
+ * for the first ones have been zapped where the others were found; so the
+ * finalize that nothing was moved for puts everything right again.
+ *
+ * Context: mmap lock held for reading.
+ * Return: 0, and migrate_vma_finalize() must follow if there are cpages; or, with
+ *	nothing collected, -EBUSY if somebody came in between, or the error of
+ *	migrate_vma_setup().
+ */
+int pagemap_batch_collect(struct drm_pagemap *dpagemap, struct pagemap_batch *b,
+			  struct migrate_vma *migrate)
+{
+	const unsigned long end = migrate->end;
+	unsigned long npages = (end - migrate->start) >> PAGE_SHIFT;
+	int err = migrate_vma_setup(migrate);
+
+	if (err)
+		return err;
+	if (migrate->npages > 1 && pagemap_inject(PAGEMAP_INJECT_COLLECT))
+		pagemap_batch_inject_twice(migrate);
+
+	/* mm makes it the end of the entries. */
+	migrate->end = end;
+	if (migrate->npages > npages) {
+		pagemap_count(dpagemap, PAGEMAP_STAT_COLLECTED_TWICE, 1);
+		migrate_vma_finalize(migrate);
+		b->npages = 0;
+		b->order = 0;
+		return -EBUSY;
+	}
+	pagemap_batch_collected(b, migrate->npages);
+
+	return 0;
+}
 
 /* NULL if the entry is a hole, or was not collected. */
 struct page *pagemap_batch_src_page(const struct pagemap_batch *b,

@@ -55,6 +55,7 @@ static const char * const pagemap_stat_names[] = {
 	[PAGEMAP_STAT_BLOCK_RESERVE] = "block_reserve",
 	[PAGEMAP_STAT_BLOCK_MADE] = "block_made",
 	[PAGEMAP_STAT_BLOCK_SPLIT] = "block_split",
+	[PAGEMAP_STAT_COLLECTED_TWICE] = "collected_twice",
 	[PAGEMAP_STAT_COPY_ERRORS] = "copy_errors",
 	[PAGEMAP_STAT_LOST_PAGES] = "lost_pages",
 };

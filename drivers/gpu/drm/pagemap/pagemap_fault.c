@@ -301,12 +301,11 @@ static int pagemap_fault_migrate(struct pagemap_fault *f,
 	if (window.end - window.start == PMD_SIZE)
 		migrate.flags |= MIGRATE_VMA_SELECT_COMPOUND;
 
-	err = migrate_vma_setup(&migrate);
+	err = pagemap_batch_collect(f->dpagemap, b, &migrate);
 	if (err || !migrate.cpages)
 		return err;
 
 	f->start = window.start;
-	pagemap_batch_collected(b, migrate.npages);
 	report->order = b->order;
 	err = pagemap_fault_move(f, &migrate);
 	if (!err && !f->split)

@@ -26,6 +26,7 @@ static const char * const pagemap_inject_names[PAGEMAP_INJECT_POINTS] = {
 	[PAGEMAP_INJECT_DEVMEM_ALLOC] = "fail_devmem_alloc",
 	[PAGEMAP_INJECT_RAM_PAGE] = "fail_ram_page",
 	[PAGEMAP_INJECT_RAM_BLOCK] = "fail_ram_block",
+	[PAGEMAP_INJECT_COLLECT] = "fail_collect",
 	[PAGEMAP_INJECT_DMA_MAP] = "fail_dma_map",
 	[PAGEMAP_INJECT_COPY] = "fail_copy",
 	[PAGEMAP_INJECT_COMMIT] = "fail_commit",

@@ -14,6 +14,7 @@ enum pagemap_inject_point {
 	PAGEMAP_INJECT_DEVMEM_ALLOC,	/* before devmem_alloc: -ENOSPC */
 	PAGEMAP_INJECT_RAM_PAGE,	/* a page in RAM: none */
 	PAGEMAP_INJECT_RAM_BLOCK,	/* a PMD-sized folio in RAM: none */
+	PAGEMAP_INJECT_COLLECT,		/* mm collects part of a range twice */
 	PAGEMAP_INJECT_DMA_MAP,		/* each entry that is mapped: -ENOMEM */
 	PAGEMAP_INJECT_COPY,		/* before each copy: -EIO */
 	PAGEMAP_INJECT_COMMIT,		/* mm commits nothing of a batch */

@@ -64,22 +64,32 @@ struct pagemap_batch {
 	struct dma_iova_state iova;
 	size_t iova_linked;
 
-	/* As many elements as the batch was made for. */
-	unsigned long *mapped;		/* bitmap */
+	/* With room for more than the batch was made for. */
 	unsigned long *src;
 	unsigned long *dst;
+
+	/* As many elements as the batch was made for. */
+	unsigned long *mapped;		/* bitmap */
 	struct page **pages;
 	struct drm_pagemap_addr *addr;
 };
 
-/* A batch with the room for it; one for few pages fits on the stack. */
+/* One for few pages fits on the stack. */
 #define PAGEMAP_SMALL_PAGES	16
 
+/*
+ * migrate_vma_setup() may append more entries than it was asked for, see
+ * pagemap_batch_collect(): of n pages, n - 1 that it had when it began anew, and
+ * then n.
+ */
+#define PAGEMAP_BATCH_ROOM(npages)	(2 * (npages) - 1)
+
+/* A batch with the room for it. */
 struct pagemap_large_batch {
 	struct pagemap_batch batch;
 	DECLARE_BITMAP(mapped, PAGEMAP_BATCH_PAGES);
-	unsigned long src[PAGEMAP_BATCH_PAGES];
-	unsigned long dst[PAGEMAP_BATCH_PAGES];
+	unsigned long src[PAGEMAP_BATCH_ROOM(PAGEMAP_BATCH_PAGES)];
+	unsigned long dst[PAGEMAP_BATCH_ROOM(PAGEMAP_BATCH_PAGES)];
 	struct page *pages[PAGEMAP_BATCH_PAGES];
 	struct drm_pagemap_addr addr[PAGEMAP_BATCH_PAGES];
 };
@@ -87,8 +97,8 @@ struct pagemap_large_batch {
 struct pagemap_small_batch {
 	struct pagemap_batch batch;
 	DECLARE_BITMAP(mapped, PAGEMAP_SMALL_PAGES);
-	unsigned long src[PAGEMAP_SMALL_PAGES];
-	unsigned long dst[PAGEMAP_SMALL_PAGES];
+	unsigned long src[PAGEMAP_BATCH_ROOM(PAGEMAP_SMALL_PAGES)];
+	unsigned long dst[PAGEMAP_BATCH_ROOM(PAGEMAP_SMALL_PAGES)];
 	struct page *pages[PAGEMAP_SMALL_PAGES];
 	struct drm_pagemap_addr addr[PAGEMAP_SMALL_PAGES];
 };
@@ -193,6 +203,8 @@ void pagemap_batch_put(struct drm_pagemap *dpagemap, enum pagemap_pool pool,
 struct pagemap_batch *pagemap_large_batch_init(struct pagemap_large_batch *large);
 struct pagemap_batch *pagemap_small_batch_init(struct pagemap_small_batch *small);
 void pagemap_batch_select_none(struct pagemap_batch *b);
+int pagemap_batch_collect(struct drm_pagemap *dpagemap, struct pagemap_batch *b,
+			  struct migrate_vma *migrate);
 void pagemap_batch_collected(struct pagemap_batch *b, unsigned long npages);
 struct page *pagemap_batch_src_page(const struct pagemap_batch *b,
 				    unsigned long i);

@@ -202,14 +202,14 @@ static int pagemap_job_collect(struct pagemap_move *m, struct pagemap_job *job)
 	if (pagemap_wants_block(job))
 		migrate->flags |= MIGRATE_VMA_SELECT_COMPOUND;
 
-	err = migrate_vma_setup(migrate);
-	if (err)
-		return err;
+	err = pagemap_batch_collect(m->dpagemap, job->batch, migrate);
+	if (err == -EBUSY)
+		pagemap_note(m, migrate->start,
+			     (migrate->end - migrate->start) >> PAGE_SHIFT,
+			     DRM_PAGEMAP_SKIP_RACED);
+	job->collected = !err;
 
-	job->collected = true;
-	pagemap_batch_collected(job->batch, migrate->npages);
-
-	return 0;
+	return err;
 }
 
 /**

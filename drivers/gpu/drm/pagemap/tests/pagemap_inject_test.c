@@ -118,6 +118,7 @@ static const struct migrate_case migrate_cases[] = {
 	{ "first entry", PAGEMAP_INJECT_DMA_MAP, 1, -ENOMEM },
 	{ "last entry", PAGEMAP_INJECT_DMA_MAP, 16, -ENOMEM },
 	{ "behind the last entry", PAGEMAP_INJECT_DMA_MAP, 17, 0 },
+	{ "collected twice", PAGEMAP_INJECT_COLLECT, 1, -EBUSY },
 	{ "copy", PAGEMAP_INJECT_COPY, 1, -EIO },
 	{ "commit", PAGEMAP_INJECT_COMMIT, 1, -EBUSY },
 };

@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -255,6 +257,100 @@ TEST_F_TIMEOUT(additions, statistics, SECONDS)
 	ASSERT_NE(0u, statistics(&self->t, text, 64 * KIB));
 	EXPECT_EQ(NULL, strstr(text, line));
 	free(text);
+}
+
+/* A number of the statistics, -1 if it is not there. */
+static long statistic(const struct vt *t, const char *name)
+{
+	char *text = malloc(64 * KIB), *line;
+	long n = -1;
+
+	if (text && statistics(t, text, 64 * KIB)) {
+		line = strstr(text, name);
+		if (line)
+			sscanf(line + strlen(name), ": %ld", &n);
+	}
+	free(text);
+	return n;
+}
+
+static __u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+/* A thread that zaps a large page at a time that it is told. */
+struct zapper {
+	__u8 *p;
+	__u64 at;	/* ns; 0: wait for it */
+	bool stop;
+};
+
+static void *zap_in_time(void *arg)
+{
+	struct zapper *z = arg;
+	__u64 at;
+
+	while (!__atomic_load_n(&z->stop, __ATOMIC_ACQUIRE)) {
+		at = __atomic_load_n(&z->at, __ATOMIC_ACQUIRE);
+		if (!at || now_ns() < at)
+			continue;
+		madvise(z->p, LARGE_PAGE, MADV_DONTNEED);
+		__atomic_store_n(&z->at, 0, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* A large page that is mapped page by page, and half of which has gone. */
+static int halve(__u8 *p)
+{
+	p[LARGE_PAGE / 2] = 1;
+	return madvise(p, LARGE_PAGE / 2, MADV_DONTNEED) ? -errno : 0;
+}
+
+/*
+ * mm splits such a page when it collects it, and may find the page table gone
+ * afterwards: it collects the range a second time, beyond the end of it.
+ */
+TEST_F_TIMEOUT(additions, zapped_while_split, SECONDS)
+{
+	__u64 end = vt_now_ms() + vt_seconds(2) * 1000, seed = vt_seed();
+	__u64 begun, took = 1000000;
+	struct vt *t = &self->t;
+	struct zapper z = {};
+	pthread_t thread;
+	int rounds, err = 0;
+	long twice;
+
+	z.p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	ASSERT_NE(NULL, z.p);
+	ASSERT_EQ(0, madvise(z.p, LARGE_PAGE, MADV_HUGEPAGE));
+	twice = statistic(t, "collected_twice");
+	ASSERT_EQ(0, pthread_create(&thread, NULL, zap_in_time, &z));
+	for (rounds = 0; vt_now_ms() < end && !err; rounds++) {
+		err = halve(z.p);
+		begun = now_ns();
+		__atomic_store_n(&z.at, begun + vt_random_below(&seed, took),
+				 __ATOMIC_RELEASE);
+		err = err ?: vsvm_prefetch(t->dev.fd, t->vm, z.p, LARGE_PAGE,
+					   DRM_VSVM_LOC_DEVICE, NULL, NULL);
+		took = (3 * took + now_ns() - begun) / 4;
+		while (__atomic_load_n(&z.at, __ATOMIC_ACQUIRE))
+			sched_yield();
+		err = err ?: vt_all(z.p + LARGE_PAGE / 2, 0, PAGE);
+		madvise(z.p, LARGE_PAGE, MADV_DONTNEED);
+	}
+	__atomic_store_n(&z.stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, err);
+	TH_LOG("%d rounds, collected twice: %ld", rounds,
+	       statistic(t, "collected_twice") - twice);
+	ASSERT_EQ(0, munmap(z.p, LARGE_PAGE));
+	ASSERT_EQ(0, vt_buf_check_gpu(t, &self->b));
+	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
 FIXTURE(little_vram) {
