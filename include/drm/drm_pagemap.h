@@ -338,7 +338,10 @@ enum drm_pagemap_policy {
  *	in the memory of a device that is not our peer, poisoned, guarded
  * @DRM_PAGEMAP_SKIP_PINNED: pinned for DMA of somebody else
  * @DRM_PAGEMAP_SKIP_BUSY: referenced or locked by somebody else for the moment
- * @DRM_PAGEMAP_SKIP_UFFD: a hole that a userfaultfd wants to fill
+ * @DRM_PAGEMAP_SKIP_UFFD: a hole that a userfaultfd wants to fill, or memory of
+ *	which it wants to know each access
+ * @DRM_PAGEMAP_SKIP_ACCESS: the process may not read there, or it is no memory
+ *	for a device: it has tags (MTE), or is a shadow stack
  * @DRM_PAGEMAP_SKIP_KSM: merged by KSM
  * @DRM_PAGEMAP_SKIP_DEVICE: in another device, and no way for a copy
  * @DRM_PAGEMAP_SKIP_OTHERS: it could, but others of the same PMD could not
@@ -356,6 +359,7 @@ enum drm_pagemap_outcome {
 	DRM_PAGEMAP_SKIP_PINNED,
 	DRM_PAGEMAP_SKIP_BUSY,
 	DRM_PAGEMAP_SKIP_UFFD,
+	DRM_PAGEMAP_SKIP_ACCESS,
 	DRM_PAGEMAP_SKIP_KSM,
 	DRM_PAGEMAP_SKIP_DEVICE,
 	DRM_PAGEMAP_SKIP_OTHERS,

@@ -45,6 +45,17 @@ EXPORT_SYMBOL_IF_KUNIT(pagemap_choose);
  */
 enum drm_pagemap_outcome pagemap_refuses(vm_flags_t vm_flags)
 {
+	/*
+	 * hmm_range_fault() would not give it to the device, so that VRAM is of
+	 * no use there; and a copy loses tags.
+	 */
+	if (!(vm_flags & VM_READ) || vm_flags & (VM_MTE | VM_SHADOW_STACK))
+		return DRM_PAGEMAP_SKIP_ACCESS;
+
+	/* hmm_range_fault() gives device pages without asking anybody. */
+	if (vm_flags & VM_UFFD_RWP)
+		return DRM_PAGEMAP_SKIP_UFFD;
+
 	/* ksmd may be about to merge any page, see pagemap_look(). */
 	if (vm_flags & VM_MERGEABLE)
 		return DRM_PAGEMAP_SKIP_KSM;

@@ -27,6 +27,7 @@
 	X(DRM_PAGEMAP_SKIP_PINNED, "skip_pinned")			\
 	X(DRM_PAGEMAP_SKIP_BUSY, "skip_busy")				\
 	X(DRM_PAGEMAP_SKIP_UFFD, "skip_uffd")				\
+	X(DRM_PAGEMAP_SKIP_ACCESS, "skip_access")			\
 	X(DRM_PAGEMAP_SKIP_KSM, "skip_ksm")				\
 	X(DRM_PAGEMAP_SKIP_DEVICE, "skip_device")			\
 	X(DRM_PAGEMAP_SKIP_OTHERS, "skip_others")			\

@@ -227,6 +227,18 @@ struct refuse_case {
 
 static const struct refuse_case refuse_cases[] = {
 	{ "usual", VM_USUAL, DRM_PAGEMAP_MOVED },
+	{ "read-only", VM_USUAL & ~VM_WRITE, DRM_PAGEMAP_MOVED },
+	{ "PROT_NONE", VM_USUAL & ~(VM_READ | VM_WRITE), DRM_PAGEMAP_SKIP_ACCESS },
+	{ "write-only", VM_USUAL & ~VM_READ, DRM_PAGEMAP_SKIP_ACCESS },
+	{ "shadow stack", VM_USUAL | VM_SHADOW_STACK,
+	  VM_SHADOW_STACK ? DRM_PAGEMAP_SKIP_ACCESS : DRM_PAGEMAP_MOVED },
+	{ "tags", VM_USUAL | VM_MTE,
+	  VM_MTE ? DRM_PAGEMAP_SKIP_ACCESS : DRM_PAGEMAP_MOVED },
+	{ "missing pages to a userfaultfd", VM_USUAL | VM_UFFD_MISSING,
+	  DRM_PAGEMAP_MOVED },
+	{ "writes to a userfaultfd", VM_USUAL | VM_UFFD_WP, DRM_PAGEMAP_MOVED },
+	{ "accesses to a userfaultfd", VM_USUAL | VM_UFFD_RWP,
+	  VM_UFFD_RWP ? DRM_PAGEMAP_SKIP_UFFD : DRM_PAGEMAP_MOVED },
 	{ "KSM", VM_USUAL | VM_MERGEABLE, DRM_PAGEMAP_SKIP_KSM },
 };
 

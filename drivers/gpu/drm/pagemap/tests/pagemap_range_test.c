@@ -307,6 +307,31 @@ static void mergeable_test(struct kunit *test)
 	pagemap_mock_check(test, addr, PAGES * PAGE_SIZE, SEED);
 }
 
+/* Memory that the process may not read gets no VRAM; what has some keeps it. */
+static void no_access_test(struct kunit *test)
+{
+	struct drm_pagemap_migrate_result *result = result_of(test, PAGES);
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	unsigned long addr = pagemap_mock_mmap(test, PAGES * PAGE_SIZE, false);
+	unsigned long none;
+
+	pagemap_mock_fill(test, addr, 8 * PAGE_SIZE, SEED);
+	none = vm_mmap(NULL, addr + 8 * PAGE_SIZE, 8 * PAGE_SIZE, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, 0);
+	KUNIT_ASSERT_EQ(test, none, addr + 8 * PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PAGES * PAGE_SIZE,
+					  DRM_PAGEMAP_BEST_EFFORT, result));
+	check_sums(test, result, PAGES);
+	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_MOVED], 8ul);
+	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_ACCESS], 8ul);
+	KUNIT_EXPECT_EQ(test, mock->allocs, 1ul);
+	KUNIT_EXPECT_EQ(test, -EBUSY, populate(mock, addr, PAGES * PAGE_SIZE,
+					       DRM_PAGEMAP_ALL_OR_NOTHING,
+					       result));
+	KUNIT_EXPECT_EQ(test, mock->allocs, 1ul);
+	pagemap_mock_check(test, addr, 8 * PAGE_SIZE, SEED);
+}
+
 /* What an error left untried is told from what was. */
 static void untried_test(struct kunit *test)
 {
@@ -510,6 +535,7 @@ static struct kunit_case range_cases[] = {
 	KUNIT_CASE(pinned_in_thp_test),
 	KUNIT_CASE(goes_on_test),
 	KUNIT_CASE(mergeable_test),
+	KUNIT_CASE(no_access_test),
 	KUNIT_CASE(untried_test),
 	KUNIT_CASE_PARAM(populate_test, populate_gen_params),
 	KUNIT_CASE(populate_ring_test),
