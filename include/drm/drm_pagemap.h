@@ -380,10 +380,14 @@ enum drm_pagemap_outcome {
  *	ended the call early, pages that it did not get to have the value
  *	%DRM_PAGEMAP_NUM_OUTCOMES, and the sum over @pages is less than the
  *	range.
+ * @reached: the address that the call got to; what lies behind was not tried,
+ *	for an error ended the call before. A caller that has the time, or was
+ *	interrupted, can go on there
  */
 struct drm_pagemap_migrate_result {
 	unsigned long pages[DRM_PAGEMAP_NUM_OUTCOMES];
 	u8 *outcome;
+	unsigned long reached;
 };
 
 /**

@@ -35,6 +35,7 @@ void pagemap_note(struct pagemap_move *m, unsigned long addr,
 /* Nothing has been tried yet. */
 void pagemap_note_none(struct pagemap_move *m, unsigned long end)
 {
+	m->result->reached = m->start;
 	if (m->result->outcome)
 		memset(m->result->outcome, DRM_PAGEMAP_NUM_OUTCOMES,
 		       (end - m->start) >> PAGE_SHIFT);
@@ -176,6 +177,7 @@ int pagemap_move_refuse(struct pagemap_move *m, unsigned long start,
 		if (err)
 			return err;
 		some |= pagemap_note_seen(m, &seen, start, next, why);
+		m->result->reached = next;
 		cond_resched();
 	}
 
@@ -213,6 +215,7 @@ int pagemap_move_chunk(struct pagemap_move *m, struct pagemap_chunk *chunk)
 			pagemap_move_batch(m, chunk, addr, next);
 		if (err)
 			return err;
+		m->result->reached = next;
 	}
 
 	return 0;
@@ -297,7 +300,7 @@ static int pagemap_move_to_devmem(struct pagemap_move *m,
  *	anonymous, or KSM may merge its pages (%MADV_MERGEABLE); -ENOENT without
  *	a VMA at @start; -EINVAL for a bad range, or for pages that are not the
  *	driver's to give; -EOPNOTSUPP when the driver lacks an operation;
- *	-ENOMEM; or what an operation of the driver returned.
+ *	-EINTR when the calling thread is being killed; -ENOMEM; or what an operation of the driver returned.
  */
 int drm_pagemap_migrate_to_devmem(struct drm_pagemap_devmem *devmem_allocation,
 				  struct mm_struct *mm,

@@ -242,6 +242,8 @@ static int pagemap_populate_round(struct pagemap_populate *p)
 	for (i = 0; i < p->nchunks && !err; i++)
 		err = pagemap_move_chunk(m, &p->chunk[i]);
 	err = pagemap_move_drain(m, err);
+	if (!err)
+		m->result->reached = p->cursor;
 
 	for (i = 0; i < p->nchunks; i++)
 		pagemap_chunk_end(&p->chunk[i]);
@@ -284,8 +286,9 @@ static int pagemap_populate_rounds(struct pagemap_populate *p)
  * Return: 0; -EINVAL for a range that is not page-aligned, or empty; -ENOSPC or
  *	-ENOMEM when there was no VRAM for any of it, or for part of it with
  *	%DRM_PAGEMAP_ALL_OR_NOTHING; -EBUSY when a page that had to move did
- *	not; -EOPNOTSUPP when the driver lacks an operation; or what an operation
- *	returned.
+ *	not; -EINTR when the calling thread is being killed, which is looked at
+ *	in each PMD, with @result.reached telling how far it got; -EOPNOTSUPP
+ *	when the driver lacks an operation; or what an operation returned.
  */
 int drm_pagemap_populate_range(struct drm_pagemap *dpagemap,
 			       struct mm_struct *mm,
