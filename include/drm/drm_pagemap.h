@@ -337,7 +337,8 @@ enum drm_pagemap_policy {
  * @DRM_PAGEMAP_SKIP_ABSENT: there is no page, nor room for one: swapped out,
  *	in the memory of a device that is not our peer, poisoned, guarded
  * @DRM_PAGEMAP_SKIP_PINNED: pinned for DMA of somebody else
- * @DRM_PAGEMAP_SKIP_BUSY: referenced or locked by somebody else for the moment
+ * @DRM_PAGEMAP_SKIP_BUSY: referenced or locked by somebody else for the moment;
+ *	or its swap slot is still needed by another process
  * @DRM_PAGEMAP_SKIP_UFFD: a hole that a userfaultfd wants to fill, or memory of
  *	which it wants to know each access
  * @DRM_PAGEMAP_SKIP_ACCESS: the process may not read there, or it is no memory

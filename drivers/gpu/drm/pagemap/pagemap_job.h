@@ -40,6 +40,7 @@ struct pagemap_job {
 	struct dma_fence *copied;
 	unsigned long to_move;		/* pages */
 	bool copying;			/* an operation was asked to copy */
+	bool swap_busy;			/* one page is, so that none moves */
 	u64 began;			/* ktime, ns */
 	int err;
 };

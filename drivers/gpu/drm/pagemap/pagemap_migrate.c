@@ -300,7 +300,8 @@ static int pagemap_move_to_devmem(struct pagemap_move *m,
  *	anonymous, or KSM may merge its pages (%MADV_MERGEABLE); -ENOENT without
  *	a VMA at @start; -EINVAL for a bad range, or for pages that are not the
  *	driver's to give; -EOPNOTSUPP when the driver lacks an operation;
- *	-EINTR when the calling thread is being killed; -ENOMEM; or what an operation of the driver returned.
+ *	-EINTR when the calling thread is being killed; -ENOMEM; or what an
+ *	operation of the driver returned.
  */
 int drm_pagemap_migrate_to_devmem(struct drm_pagemap_devmem *devmem_allocation,
 				  struct mm_struct *mm,

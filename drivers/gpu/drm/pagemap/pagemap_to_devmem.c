@@ -236,6 +236,7 @@ void pagemap_job_begin(struct pagemap_move *m, struct pagemap_job *job,
 	job->copied = NULL;
 	job->to_move = 0;
 	job->copying = false;
+	job->swap_busy = false;
 	job->began = ktime_get_ns();
 
 	pagemap_report_begin(m->dpagemap, PAGEMAP_TO_DEVMEM, start,
@@ -301,19 +302,81 @@ static void pagemap_mark_moving(struct pagemap_batch *b)
 			__set_bit(i, b->mapped);
 }
 
+static bool pagemap_in_swap_cache(const struct pagemap_batch *b, unsigned long i)
+{
+	struct page *page = pagemap_batch_src_page(b, i);
+
+	return page && folio_test_swapcache(page_folio(page));
+}
+
+static enum drm_pagemap_outcome
+pagemap_commit_outcome(const struct pagemap_job *job, unsigned long i)
+{
+	const struct pagemap_batch *b = job->batch;
+
+	if (b->dst[i] && (b->src[i] & MIGRATE_PFN_MIGRATE))
+		return DRM_PAGEMAP_MOVED;
+	if (b->dst[i] && pagemap_in_swap_cache(b, i))
+		return DRM_PAGEMAP_SKIP_BUSY;
+
+	return job->swap_busy ? DRM_PAGEMAP_SKIP_OTHERS : DRM_PAGEMAP_SKIP_RACED;
+}
+
 static void pagemap_note_moved(struct pagemap_move *m, struct pagemap_job *job)
 {
 	struct pagemap_batch *b = job->batch;
 	unsigned long i;
 
-	for_each_set_bit(i, b->mapped, b->npages) {
-		bool moved = (b->src[i] & MIGRATE_PFN_MIGRATE) && b->dst[i];
-
+	for_each_set_bit(i, b->mapped, b->npages)
 		pagemap_note(m, pagemap_job_addr(job, i), 1UL << b->order,
-			     moved ? DRM_PAGEMAP_MOVED :
-				     DRM_PAGEMAP_SKIP_RACED);
-	}
+			     pagemap_commit_outcome(job, i));
 	bitmap_zero(b->mapped, b->npages);
+}
+
+static void pagemap_commit_pages(struct pagemap_job *job, unsigned long from,
+				 unsigned long to)
+{
+	struct migrate_vma part = job->migrate;
+
+	part.src += from;
+	part.dst += from;
+	part.npages = to - from;
+	part.start = pagemap_job_addr(job, from);
+	part.end = pagemap_job_addr(job, to);
+	migrate_vma_pages(&part);
+}
+
+/*
+ * mm takes a page out of the swap cache when it commits it, and refuses it if
+ * another process still has the swap slot in its page table. With all or nothing
+ * such a page would be left behind each time, so those in the swap cache go
+ * first, and if one does not, then none of the others does.
+ */
+static void pagemap_commit_swapped_first(struct pagemap_job *job)
+{
+	DECLARE_BITMAP(swapped, PAGEMAP_BATCH_PAGES);
+	struct pagemap_batch *b = job->batch;
+	unsigned int from, to;
+	unsigned long i;
+
+	bitmap_zero(swapped, b->npages);
+	for_each_set_bit(i, b->mapped, b->npages)
+		if (pagemap_in_swap_cache(b, i))
+			__set_bit(i, swapped);
+
+	for_each_set_bit(i, swapped, b->npages) {
+		pagemap_commit_pages(job, i, i + 1);
+		if (b->src[i] & MIGRATE_PFN_MIGRATE)
+			continue;
+		job->swap_busy = true;
+		bitmap_clear(swapped, i + 1, b->npages - i - 1);
+		for_each_clear_bit(i, swapped, b->npages)
+			pagemap_batch_drop_dst(b, i);
+		return;
+	}
+
+	for_each_clear_bitrange(from, to, swapped, b->npages)
+		pagemap_commit_pages(job, from, to);
 }
 
 static unsigned long pagemap_job_commit(struct pagemap_move *m,
@@ -328,7 +391,10 @@ static unsigned long pagemap_job_commit(struct pagemap_move *m,
 
 	pagemap_start_slice(m, job);
 	pagemap_block_unguard(b);
-	migrate_vma_pages(&job->migrate);
+	if (m->policy == DRM_PAGEMAP_ALL_OR_NOTHING && !b->order && !b->demoted)
+		pagemap_commit_swapped_first(job);
+	else
+		migrate_vma_pages(&job->migrate);
 	moved = pagemap_batch_moved(b);
 	pagemap_retire_moved(b);
 	pagemap_note_moved(m, job);

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -419,6 +420,90 @@ TEST_F_TIMEOUT(large_folio, splits, SECONDS)
 				  IN_RAM));
 	ASSERT_EQ(0, vt_buf_check_gpu(&self->t, &self->b));
 	ASSERT_EQ(0, vt_buf_check(&self->b));
+}
+
+FIXTURE(swapped) {
+	struct vt t;
+	struct vt_buf b;
+};
+
+FIXTURE_SETUP(swapped)
+{
+	int err = vt_open(&self->t);
+
+	if (err == -ENODEV && vt_may_skip())
+		SKIP(return, "no vsvm device");
+	ASSERT_EQ(0, err);
+	if (vt_swap_begin())
+		SKIP(return, "no swap (modprobe zram)");
+	ASSERT_EQ(0, vt_buf_map(&self->b, LARGE_PAGE, VT_SMALL));
+}
+
+FIXTURE_TEARDOWN(swapped)
+{
+	vt_swap_end();
+	vt_close(&self->t);
+}
+
+/* A child that has our pages as they were when they were swapped out. */
+static pid_t fork_swapped(struct vt_buf *b)
+{
+	pid_t pid;
+
+	if (madvise(b->p, b->len, MADV_PAGEOUT))
+		return -1;
+	pid = fork();
+	if (!pid)
+		pause();
+	return pid;
+}
+
+static int all_to_vram(const struct vt *t, const struct vt_buf *b)
+{
+	char path[128], text[64];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%s/inject/populate",
+		 t->dev.name);
+	snprintf(text, sizeof(text), "%llx %lx 0", vsvm_addr(b->p), b->len);
+	return vsvm_write_file(path, text);
+}
+
+/*
+ * A page in the swap cache, whose slot a child still has in its page table,
+ * cannot go to VRAM. Where all or nothing is to go, no other goes.
+ */
+TEST_F_TIMEOUT(swapped, slot_of_a_child, SECONDS)
+{
+	const size_t page = 100;
+	const bool plain = vt_parameter("plain") > 0;
+	struct vt_buf *b = &self->b;
+	struct vt *t = &self->t;
+	size_t i;
+	pid_t pid = fork_swapped(b);
+	int err;
+
+	ASSERT_LT(0, pid);
+	for (i = 0; i < b->len / PAGE; i++)
+		if (i != page)
+			b->p[i * PAGE] = b->model[i * PAGE];
+	ASSERT_EQ(0, vt_buf_check_range(b, page * PAGE, PAGE));
+	err = all_to_vram(t, b);
+	if (err == -ENOENT)
+		SKIP(goto out, "no debugfs");
+	EXPECT_EQ(plain ? -EBUSY : 0, err);
+	EXPECT_EQ(plain ? 0 : (long)(b->len / PAGE) - 1,
+		  vt_pages_at(t, b->p, b->len, IN_VRAM));
+	ASSERT_EQ(0, vt_buf_check_gpu(t, b));
+	ASSERT_EQ(0, vt_buf_check(b));
+	kill(pid, SIGKILL);
+	EXPECT_EQ(SIGKILL, vt_join(pid));
+	pid = 0;
+	EXPECT_EQ(0, all_to_vram(t, b));
+	EXPECT_EQ(0, vt_buf_elsewhere(t, b, IN_VRAM));
+	ASSERT_EQ(0, vt_buf_check(b));
+out:
+	if (pid)
+		kill(pid, SIGKILL);
 }
 
 TEST_HARNESS_MAIN

@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -30,9 +29,6 @@
 #define SECONDS	vt_timeout(60)
 #define LEN	vt_scaled(4 * MIB)
 #define PAGE	vsvm_page_size()
-
-#define SWAP_DEVICE	"/dev/zram0"
-#define SWAP_SIZE	(64 * MIB)
 
 FIXTURE(system) {
 	struct vt t;
@@ -63,7 +59,7 @@ FIXTURE_SETUP(system)
 
 FIXTURE_TEARDOWN(system)
 {
-	swapoff(SWAP_DEVICE);
+	vt_swap_end();
 	vt_close(&self->t);
 }
 
@@ -478,40 +474,13 @@ TEST_F_TIMEOUT(system, userfaultfd_write_protect, SECONDS)
 	close(m.fd);
 }
 
-/* Compressed memory as swap space. mkswap(8) would write the same header. */
-static int swap_begin(void)
-{
-	struct {
-		char boot[1024];
-		__u32 version;
-		__u32 last_page;
-		__u32 bad_pages;
-	} head = { .version = 1, .last_page = SWAP_SIZE / PAGE - 1 };
-	char size[32];
-	int fd, err = 0;
-
-	snprintf(size, sizeof(size), "%lu", SWAP_SIZE);
-	/* Fails where it has a size already. */
-	vsvm_write_file("/sys/block/zram0/disksize", size);
-	fd = open(SWAP_DEVICE, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (pwrite(fd, &head, sizeof(head), 0) != sizeof(head) ||
-	    pwrite(fd, "SWAPSPACE2", 10, PAGE - 10) != 10)
-		err = -EIO;
-	close(fd);
-	if (!err && swapon(SWAP_DEVICE, 0))
-		err = -errno;
-	return err;
-}
-
 /* Nothing in VRAM goes to swap; what went before comes back for the GPU. */
 TEST_F_TIMEOUT(system, swap, SECONDS)
 {
 	struct vt_buf *b = &self->b;
 
-	if (swap_begin())
-		SKIP(return, "no swap on " SWAP_DEVICE " (modprobe zram)");
+	if (vt_swap_begin())
+		SKIP(return, "no swap (modprobe zram)");
 	/* In VRAM: out of reach. */
 	ASSERT_EQ(0, madvise(b->p, LEN, MADV_PAGEOUT));
 	EXPECT_EQ(0, vt_buf_elsewhere(&self->t, b, IN_VRAM));

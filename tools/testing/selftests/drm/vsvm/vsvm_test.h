@@ -169,6 +169,10 @@ int vt_await(int fd);
 void vt_sleep_ms(unsigned int ms);
 __u64 vt_now_ms(void);
 
+/* Swap space for pages that are to be swapped out; an error without zram. */
+int vt_swap_begin(void);
+void vt_swap_end(void);
+
 /* Syncobjs, and the jobs that go with them. */
 int vt_syncobj_create(struct vt *t, __u32 *handle);
 void vt_syncobj_destroy(struct vt *t, __u32 handle);
