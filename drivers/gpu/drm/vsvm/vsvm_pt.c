@@ -270,10 +270,11 @@ static u64 vsvm_pte_encode(struct vsvm_range *range,
 		pte |= VSVM_PTE_ATOMIC;
 	if (addr->proto == VSVM_INTERCONNECT_VRAM)
 		return pte | VSVM_HW_VRAM << VSVM_PTE_APERTURE_SHIFT |
-		       vsvm_addr_offset(to_vsvm(range->pages.drm), addr);
+		       (vsvm_addr_offset(to_vsvm(range->pages.drm), addr) +
+			range->skip);
 	if (vsvm_addr_is_peer(addr))
 		return pte | VSVM_HW_PEER << VSVM_PTE_APERTURE_SHIFT |
-		       vsvm_peer_hw_addr(addr);
+		       (vsvm_peer_hw_addr(addr) + range->skip);
 	return pte | VSVM_HW_SYSTEM << VSVM_PTE_APERTURE_SHIFT | addr->addr;
 }
 

@@ -16,6 +16,9 @@
  * an atomic operation may insist on it; then it fails if that cannot be.
  */
 #include <drm/drm_gpusvm.h>
+#include <linux/hmm.h>
+#include <linux/huge_mm.h>
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
@@ -104,14 +107,14 @@ static int vsvm_range_scan(struct vsvm_vm *vm, struct vsvm_range *range,
 			 drm_gpusvm_range_end(&range->base), vm->scan_res);
 }
 
-/* Has it a page that @is says so of? @unknown, if nobody can tell. */
+/* Has it a page that @is says so of? No, if nobody can tell. */
 static bool vsvm_range_any(struct vsvm_vm *vm, struct vsvm_range *range,
-			   bool (*is)(u8 res), bool unknown)
+			   bool (*is)(u8 res))
 {
 	unsigned long i;
 
 	if (vsvm_range_scan(vm, range, vm->vdev))
-		return unknown;
+		return false;
 	for (i = 0; i < vsvm_range_npages(range); i++) {
 		if (is(vm->scan_res[i]))
 			return true;
@@ -140,14 +143,54 @@ static bool vsvm_page_shared(u8 res)
 	return vsvm_page_in_vram(res) && !(res & DRM_VSVM_RES_WRITE);
 }
 
-/*
- * Is the range to be mapped for reading only? The answer is good as long as
- * the pages that were taken before are valid.
- */
-static bool vsvm_range_shared(struct vsvm_vm *vm, struct vsvm_range *range)
+/* Does a page-table entry for a block of a device map it? */
+static bool vsvm_pfn_in_block(unsigned long pfn)
 {
-	return range->pages.flags.has_devmem_pages &&
-	       vsvm_range_any(vm, range, vsvm_page_shared, true);
+	return pfn & HMM_PFN_VALID &&
+	       hmm_pfn_to_map_order(pfn) == HPAGE_PMD_ORDER &&
+	       is_device_private_page(hmm_pfn_to_page(pfn));
+}
+
+/*
+ * Where a walk begins inside a block of a device, hmm gives the pages from the
+ * first one of the block on instead (Linux 7.3, hmm_vma_handle_absent_pmd()),
+ * and so does drm_gpusvm. No range goes beyond the block that it begins in, so
+ * that all addresses are wrong by the same; 0 with an hmm that is right.
+ */
+static u64 vsvm_range_skip(struct vsvm_range *range, unsigned long pfn)
+{
+	const unsigned long start = drm_gpusvm_range_start(&range->base);
+	struct page *page = hmm_pfn_to_page(pfn);
+	unsigned long found;
+
+	if (!vsvm_pfn_in_block(pfn))
+		return 0;
+	found = folio_page_idx(page_folio(page), page);
+	return (start & ~HPAGE_PMD_MASK) - (found << PAGE_SHIFT);
+}
+
+/*
+ * What drm_gpusvm does not tell of the pages that were taken: whether all may be
+ * written to, and where in a block they are. The answers are good as long as
+ * the pages are valid.
+ */
+static int vsvm_range_look(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	const bool inside = !IS_ALIGNED(drm_gpusvm_range_start(&range->base),
+					HPAGE_PMD_SIZE);
+	unsigned long i;
+
+	range->skip = 0;
+	if (!range->pages.flags.has_devmem_pages || !(range->writable || inside))
+		return 0;
+	if (vsvm_range_scan(vm, range, vm->vdev))
+		return -EAGAIN;
+	range->skip = vsvm_range_skip(range, vm->scan_pfn[0]);
+	for (i = 0; i < vsvm_range_npages(range); i++) {
+		if (vsvm_page_shared(vm->scan_res[i]))
+			range->writable = false;
+	}
+	return 0;
 }
 
 /*
@@ -172,7 +215,7 @@ static int vsvm_range_unshare(struct vsvm_vm *vm, struct vsvm_range *range)
 /* To system memory, if any of it is elsewhere. */
 static int vsvm_range_go_home(struct vsvm_vm *vm, struct vsvm_range *range)
 {
-	return vsvm_range_any(vm, range, vsvm_page_in_vram, false) ?
+	return vsvm_range_any(vm, range, vsvm_page_in_vram) ?
 	       drm_gpusvm_range_evict(&vm->svm, &range->base) : 0;
 }
 
@@ -243,7 +286,7 @@ static int vsvm_fault_place(const struct vsvm_access *access,
 static bool vsvm_range_unreachable(struct vsvm_vm *vm,
 				   struct vsvm_range *range)
 {
-	return vsvm_range_any(vm, range, vsvm_page_at_peer, false);
+	return vsvm_range_any(vm, range, vsvm_page_at_peer);
 }
 
 static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
@@ -256,9 +299,9 @@ static int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
 				   &range->base.notifier->notifier,
 				   drm_gpusvm_range_start(&range->base),
 				   drm_gpusvm_range_end(&range->base), ctx);
-	if (!err && range->writable)
-		range->writable = !vsvm_range_shared(vm, range);
-	if (!err || err == -ENOMEM)
+	if (!err)
+		return vsvm_range_look(vm, range);
+	if (err == -ENOMEM)
 		return err;
 	if (err == -EOPNOTSUPP || vsvm_range_unreachable(vm, range))
 		drm_gpusvm_range_evict(&vm->svm, &range->base);

@@ -65,6 +65,7 @@ struct vsvm_ptes {
  * @exclusive: page that was taken from the CPU, mapped instead of @pages, or NULL
  * @exclusive_dma: its address for the device
  * @disturbed: its memory changed since this was cleared
+ * @skip: bytes from where the addresses in @pages point to, to where they should
  * @gc_link: in vsvm_vm.gc_list, when its memory was unmapped
  *
  * Written with vsvm_vm.lock and the notifier lock for read, except for @mapped,
@@ -79,6 +80,7 @@ struct vsvm_range {
 	bool writable;
 	bool atomic_anywhere;
 	bool disturbed;
+	u64 skip;
 	struct page *exclusive;
 	dma_addr_t exclusive_dma;
 	struct list_head gc_link;
