@@ -170,6 +170,61 @@ static u64 vsvm_range_skip(struct vsvm_range *range, unsigned long pfn)
 }
 
 /*
+ * The GPU writes without a word, so what it may write to is dirty from here on.
+ * Neither hmm nor drm_gpusvm sees to that: hmm asks for an entry that is
+ * writable, which may be a clean one.
+ *
+ * The mark is set before there is an entry of the GPU's, and stays until that is
+ * gone: all that cleans a folio invalidates its mappings first, or in between,
+ * and the next access of the GPU comes by here again.
+ *
+ *	reclaim		unmaps, then looks whether it is dirty, then writes it out
+ *	write-back	unmaps or write-protects (folio_mkclean()), then clears the
+ *			mark; of memory that is only swapped: see reclaim
+ *	MADV_FREE	clears the mark between start and end of an invalidation,
+ *			while nobody can take pages
+ *	migration	unmaps, and takes the mark along, to VRAM and back as well
+ *
+ * Truncation too has to invalidate before it takes a folio out of its file, so
+ * that the notifier lock keeps the mapping, as the page-table lock does for a
+ * CPU's fault.
+ */
+static int vsvm_range_mark_dirty(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	struct folio *folio, *last = NULL;
+	unsigned long i;
+	bool valid;
+
+	drm_gpusvm_notifier_lock(&vm->svm);
+	valid = drm_gpusvm_pages_valid(&vm->svm, &range->pages);
+	for (i = 0; i < vsvm_range_npages(range) && valid; i++) {
+		folio = page_folio(hmm_pfn_to_page(vm->scan_pfn[i]));
+		if (folio != last)
+			folio_mark_dirty(folio);
+		last = folio;
+	}
+	drm_gpusvm_notifier_unlock(&vm->svm);
+	return valid ? 0 : -EAGAIN;
+}
+
+/* Which pages, and can the GPU have all of them for what it wants? */
+static int vsvm_range_look_at(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	unsigned long i;
+
+	if (vsvm_range_scan(vm, range, vm->vdev))
+		return -EAGAIN;
+	for (i = 0; i < vsvm_range_npages(range); i++) {
+		if (!(vm->scan_pfn[i] & HMM_PFN_VALID))
+			return -EAGAIN;
+		if (vsvm_page_shared(vm->scan_res[i]))
+			range->writable = false;
+	}
+	range->skip = vsvm_range_skip(range, vm->scan_pfn[0]);
+	return range->writable ? vsvm_range_mark_dirty(vm, range) : 0;
+}
+
+/*
  * What drm_gpusvm does not tell of the pages that were taken: whether all may be
  * written to, and where in a block they are. The answers are good as long as
  * the pages are valid.
@@ -178,18 +233,10 @@ static int vsvm_range_look(struct vsvm_vm *vm, struct vsvm_range *range)
 {
 	const bool inside = !IS_ALIGNED(drm_gpusvm_range_start(&range->base),
 					HPAGE_PMD_SIZE);
-	unsigned long i;
 
 	range->skip = 0;
-	if (!range->pages.flags.has_devmem_pages || !(range->writable || inside))
-		return 0;
-	if (vsvm_range_scan(vm, range, vm->vdev))
-		return -EAGAIN;
-	range->skip = vsvm_range_skip(range, vm->scan_pfn[0]);
-	for (i = 0; i < vsvm_range_npages(range); i++) {
-		if (vsvm_page_shared(vm->scan_res[i]))
-			range->writable = false;
-	}
+	if (range->writable || (range->pages.flags.has_devmem_pages && inside))
+		return vsvm_range_look_at(vm, range);
 	return 0;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * The page that the GPU is told to use is the one that it uses, also where the
- * GPU's mapping begins in the middle of a large block of VRAM.
+ * GPU's mapping begins in the middle of a large block of VRAM. And what it wrote
+ * to system memory is there after that was reclaimed.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -9,6 +10,10 @@
 
 #include "kselftest_harness.h"
 #include "vsvm_test.h"
+
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT	21
+#endif
 
 #define SECONDS	vt_timeout(60)
 #define LEN	LARGE_PAGE
@@ -178,6 +183,50 @@ TEST_F_TIMEOUT(page, inside_a_block_of_a_peer, SECONDS)
 				  DRM_VSVM_LOC_DEVICE_ID(peer.dev.id)));
 	inside_a_block(_metadata, &self->t, &peer, &self->b, &self->probe, false);
 	vt_close(&peer);
+}
+
+/* System memory that the CPU has only read is clean, shared memory also writable. */
+TEST_F_TIMEOUT(page, shared_memory_is_reclaimed, SECONDS)
+{
+	__u8 *p = mmap(NULL, LEN, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, p);
+	ASSERT_EQ(0, vt_all(p, 0, LEN));
+	ASSERT_EQ(0, vt_fill(&self->t, p, LEN, 0x22));
+	ASSERT_EQ(0, madvise(p, LEN, MADV_PAGEOUT));
+	/* Once more: reclaim has cleaned them, if there is swap. */
+	EXPECT_EQ(0, vt_all(p, 0x22, LEN));
+	ASSERT_EQ(0, vt_add(&self->t, p, p, LEN, 1));
+	ASSERT_EQ(0, madvise(p, LEN, MADV_PAGEOUT));
+	EXPECT_EQ(0, vt_all(p, 0x23, LEN));
+	munmap(p, LEN);
+}
+
+/* To write cancels MADV_FREE, for the GPU as for the CPU. */
+static void write_after_free(struct __test_metadata *_metadata, struct vt *t,
+			     struct vt_buf *b, __u32 location)
+{
+	ASSERT_EQ(0, madvise(b->p, LEN, MADV_NOHUGEPAGE));
+	ASSERT_EQ(0, vsvm_madvise(t->dev.fd, t->vm, b->p, LEN,
+				  DRM_VSVM_MADVISE_LOCATION, location));
+	memset(b->p, 0x11, LEN);
+	ASSERT_EQ(0, madvise(b->p, LEN, MADV_FREE));
+	ASSERT_EQ(0, vt_fill(t, b->p, LEN, 0x22));
+	ASSERT_EQ(0, vsvm_prefetch(t->dev.fd, t->vm, b->p, LEN,
+				   DRM_VSVM_LOC_SYSTEM, NULL, NULL));
+	ASSERT_EQ(0, madvise(b->p, LEN, MADV_PAGEOUT));
+	EXPECT_EQ(0, vt_all(b->p, 0x22, LEN));
+}
+
+TEST_F_TIMEOUT(page, freed_memory_is_reclaimed, SECONDS)
+{
+	write_after_free(_metadata, &self->t, &self->b, DRM_VSVM_LOC_SYSTEM);
+}
+
+TEST_F_TIMEOUT(page, freed_memory_in_vram, SECONDS)
+{
+	write_after_free(_metadata, &self->t, &self->b, DRM_VSVM_LOC_DEVICE);
 }
 
 TEST_HARNESS_MAIN

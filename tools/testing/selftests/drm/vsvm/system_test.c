@@ -500,6 +500,25 @@ TEST_F_TIMEOUT(system, swap, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(b));
 }
 
+/* Pages that came back from swap are clean, until the GPU writes to them there. */
+TEST_F_TIMEOUT(system, swap_and_write, SECONDS)
+{
+	struct vt_buf *b = &self->b;
+
+	if (swap_begin())
+		SKIP(return, "no swap on " SWAP_DEVICE " (modprobe zram)");
+	ASSERT_EQ(0, vsvm_madvise(self->t.dev.fd, self->t.vm, b->p, LEN,
+				  DRM_VSVM_MADVISE_LOCATION,
+				  DRM_VSVM_LOC_SYSTEM));
+	ASSERT_EQ(0, vt_buf_check(b));
+	ASSERT_EQ(0, madvise(b->p, LEN, MADV_PAGEOUT));
+	/* Comparing reads them in again. */
+	ASSERT_EQ(0, vt_buf_check(b));
+	ASSERT_EQ(0, vt_buf_add(&self->t, b, 0, LEN, 1));
+	ASSERT_EQ(0, madvise(b->p, LEN, MADV_PAGEOUT));
+	ASSERT_EQ(0, vt_buf_check(b));
+}
+
 /* Advice that has nothing to say about VRAM does no harm there. */
 TEST_F_TIMEOUT(system, other_advice, SECONDS)
 {
