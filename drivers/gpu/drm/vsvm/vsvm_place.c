@@ -8,8 +8,10 @@
  * them by itself if it has the additions for it.
  */
 #include <drm/drm_drv.h>
+#include <linux/fs.h>
 #include <linux/hmm.h>
 #include <linux/hugetlb_inline.h>
+#include <linux/magic.h>
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -31,13 +33,36 @@
 /* Allocation sizes, in descending order. */
 static const unsigned long vsvm_piece[] = { SZ_2M, SZ_64K, SZ_4K };
 
+/*
+ * Memory that the kernel itself has no way to, by memfd_secret(), is for nobody
+ * but the process. What says so is mm's own; the file system is not.
+ */
+static bool vsvm_vma_is_secret(const struct vm_area_struct *vma)
+{
+	return vma->vm_file &&
+	       file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC;
+}
+
+/* Would get_user_pages() refuse it too? */
+static bool vsvm_vma_is_refused(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & (VM_IO | VM_PFNMAP) || vsvm_vma_is_secret(vma);
+}
+
+/* The CPU writes a shadow stack as it calls, and in no other way. */
+static bool vsvm_vma_is_writable(const struct vm_area_struct *vma)
+{
+	return vma->vm_flags & VM_WRITE && !(vma->vm_flags & VM_SHADOW_STACK);
+}
+
 /**
  * vsvm_span_at - look up the mapping around an address
  * @mm: address space of a process, with a reference of its users
  * @addr: address
  * @span: gets what is there
  *
- * Return: 0, -EFAULT if nothing is mapped there or it is no memory, -EINTR.
+ * Return: 0, -EFAULT if nothing is mapped there or it is no memory that a device
+ * may have, -EINTR.
  */
 int vsvm_span_at(struct mm_struct *mm, unsigned long addr,
 		 struct vsvm_span *span)
@@ -48,11 +73,11 @@ int vsvm_span_at(struct mm_struct *mm, unsigned long addr,
 	if (mmap_read_lock_killable(mm))
 		return -EINTR;
 	vma = vma_lookup(mm, addr);
-	if (vma && !(vma->vm_flags & (VM_IO | VM_PFNMAP))) {
+	if (vma && !vsvm_vma_is_refused(vma)) {
 		span->start = vma->vm_start;
 		span->end = vma->vm_end;
 		span->read = vma->vm_flags & VM_READ;
-		span->write = vma->vm_flags & VM_WRITE;
+		span->write = vsvm_vma_is_writable(vma);
 		span->anon = vma_is_anonymous(vma) && !is_vm_hugetlb_page(vma);
 		if (vma->vm_flags & VM_EXEC)
 			vsvm_copy_note_code();

@@ -224,17 +224,36 @@ static int vsvm_range_look_at(struct vsvm_vm *vm, struct vsvm_range *range)
 	return range->writable ? vsvm_range_mark_dirty(vm, range) : 0;
 }
 
+/* Is the mapping still one that the GPU may have, as when the fault began? */
+static int vsvm_range_check(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	struct vsvm_span span;
+	int err;
+
+	/* Pages in VRAM are of ordinary memory. */
+	if (range->pages.flags.has_devmem_pages)
+		return 0;
+	err = vsvm_span_at(vm->mm, drm_gpusvm_range_start(&range->base), &span);
+	if (err == -EINTR)
+		return err;
+	return err || (range->writable && !span.write) ? -EAGAIN : 0;
+}
+
 /*
  * What drm_gpusvm does not tell of the pages that were taken: whether all may be
- * written to, and where in a block they are. The answers are good as long as
- * the pages are valid.
+ * written to, where in a block they are, and what mapping they are of. The
+ * answers are good as long as the pages are valid.
  */
 static int vsvm_range_look(struct vsvm_vm *vm, struct vsvm_range *range)
 {
 	const bool inside = !IS_ALIGNED(drm_gpusvm_range_start(&range->base),
 					HPAGE_PMD_SIZE);
+	int err;
 
 	range->skip = 0;
+	err = vsvm_range_check(vm, range);
+	if (err)
+		return err;
 	if (range->writable || (range->pages.flags.has_devmem_pages && inside))
 		return vsvm_range_look_at(vm, range);
 	return 0;

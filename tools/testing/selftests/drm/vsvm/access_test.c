@@ -9,11 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
 #include "vsvm_test.h"
+
+#ifndef SYS_memfd_secret
+#define SYS_memfd_secret	447
+#endif
 
 #define SECONDS	vt_timeout(60)
 #define LEN	vt_scaled(4 * MIB)
@@ -282,6 +287,37 @@ TEST_F_TIMEOUT(access, prefetch_over_a_file, SECONDS)
 	EXPECT_EQ(0, vt_elsewhere(t, b->p + 2 * part, 2 * part, IN_VRAM));
 	ASSERT_EQ(0, vt_buf_check_gpu(t, b));
 	ASSERT_EQ(0, vt_buf_check(b));
+	close(fd);
+}
+
+/* What the kernel itself cannot read is not for the GPU either. */
+TEST_F_TIMEOUT(access, secret_memory, SECONDS)
+{
+	struct vt *t = &self->t;
+	const size_t len = 4 * PAGE;
+	int fd = syscall(SYS_memfd_secret, 0);
+	__u64 sum, moved, skipped, taken;
+	__u8 *p;
+
+	if (fd < 0)
+		SKIP(return, "no memfd_secret()");
+	ASSERT_EQ(0, ftruncate(fd, len));
+	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(MAP_FAILED, p);
+	memset(p, 1, len);
+	EXPECT_EQ(-EFAULT, vt_sum(t, p + 8, 8, &sum));
+	EXPECT_EQ(vsvm_addr(p + 8), t->last.fault_addr);
+	EXPECT_EQ(-EFAULT, vt_fill(t, p + PAGE, 8, 2));
+	EXPECT_EQ(vsvm_addr(p + PAGE), t->last.fault_addr);
+	EXPECT_EQ(0, vsvm_exclusive(t->dev.fd, t->vm, p, len, &taken));
+	EXPECT_EQ(0u, taken);
+	EXPECT_EQ(0, vsvm_prefetch(t->dev.fd, t->vm, p, len,
+				   DRM_VSVM_LOC_DEVICE, &moved, &skipped));
+	EXPECT_EQ(0u, moved);
+	EXPECT_EQ(len / PAGE, skipped);
+	EXPECT_EQ(0, vt_elsewhere(t, p, len, IN_RAM));
+	EXPECT_EQ(0, vt_all(p, 1, len));
+	munmap(p, len);
 	close(fd);
 }
 
