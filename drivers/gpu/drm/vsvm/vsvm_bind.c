@@ -493,6 +493,7 @@ static int vsvm_window_map(struct vsvm_vm *vm, struct vsvm_binding *binding,
 	struct vsvm_push push;
 	int err;
 
+	guard(mutex)(&vm->staging_lock);
 	vsvm_wait_init(&wait);
 	vsvm_push_begin(&push, ring, &wait.sub);
 	err = vsvm_window_write(&push, vm, binding, addr, large);

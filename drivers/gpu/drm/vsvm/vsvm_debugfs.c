@@ -111,7 +111,8 @@ static int vsvm_page_tables_show(struct seq_file *m, void *data)
 			seq_printf(m, "vm %u queues from %u\n", vm->id,
 				   vsvm_vm_hw_queue(vm));
 			if (!vm->closed) {
-				vsvm_table_show(m, vm->root);
+				scoped_guard(mutex, &vm->pt_lock)
+					vsvm_table_show(m, vm->root);
 				vsvm_ranges_show(m, vm);
 				vsvm_bind_show(m, vm);
 			}

@@ -24,13 +24,15 @@
  *	vsvm_vm.close_lock	ends an address space, once
  *	vsvm_vm.submit_lock	order of arm and push, list of prefetches; nothing
  *				below but the scheduler's own locks
- *	vsvm_vm.lock		SVM ranges, bindings, page tables, staging area
+ *	vsvm_vm.lock		SVM ranges, bindings
+ *	vsvm_vm.pt_lock		page tables
  *	look-up in a cache	of pagemaps, of this device or a peer
  *	mmap_lock
  *	vsvm_device.vm_lock	the list of address spaces; nothing below
  *	dma_resv		of a BO, and which of its bindings are mapped; TTM
  *				only tries those of others
  *	(fs_reclaim)		nothing below may allocate with reclaim
+ *	vsvm_vm.staging_lock	until the hardware has read what is in there
  *	folio lock		while a page is taken from the CPU
  *	drm_gpusvm.notifier_lock	read: map and look; write: invalidate
  *	vsvm_device.reset_lock

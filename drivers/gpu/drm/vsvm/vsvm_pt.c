@@ -11,6 +11,10 @@
  * No SVM range crosses 2 MiB, so the entries of one are neighbours in one
  * table. A range remembers where, and its invalidation is a single fill that
  * looks at no table.
+ *
+ * vsvm_vm.pt_lock is for the tree of tables, and for who uses which of them. Who
+ * has given up his entries for good gets no other ones: a fault may be under way
+ * with a range that was removed meanwhile.
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
@@ -179,9 +183,11 @@ void vsvm_pt_disable(struct vsvm_vm *vm)
  */
 void vsvm_pt_fini(struct vsvm_vm *vm)
 {
-	struct vsvm_pt *pt = vm->root;
+	struct vsvm_pt *pt;
 	unsigned int i;
 
+	guard(mutex)(&vm->pt_lock);
+	pt = vm->root;
 	/* Depth first, without recursion. */
 	while (pt) {
 		struct vsvm_pt *next = NULL;
@@ -199,9 +205,20 @@ void vsvm_pt_fini(struct vsvm_vm *vm)
 	vm->root = NULL;
 }
 
+static void vsvm_pt_leave(struct vsvm_vm *vm, struct vsvm_ptes *ptes)
+{
+	struct vsvm_pt *pt = ptes->pt;
+
+	if (!pt)
+		return;
+	ptes->pt = NULL;
+	pt->users--;
+	vsvm_pt_prune(vm, pt);
+}
+
 /**
  * vsvm_pt_attach - make room for entries
- * @vm: address space, locked
+ * @vm: address space
  * @ptes: what nothing is mapped by; gets where the entries are
  * @start: first virtual address
  * @size: bytes, which do not cross 2 MiB
@@ -209,7 +226,8 @@ void vsvm_pt_fini(struct vsvm_vm *vm)
  *
  * Context: may evict memory, so without locks that an invalidation needs.
  *
- * Return: 0, or why there is no table: -ENOMEM, -ENOSPC, -EIO, -ENODEV.
+ * Return: 0; -EAGAIN if they were given up for good; or why there is no table:
+ * -ENOMEM, -ENOSPC, -EIO, -ENODEV.
  */
 int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
 		   u64 size, bool large)
@@ -217,9 +235,12 @@ int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
 	const unsigned int level = large ? 1 : 0;
 	struct vsvm_pt *pt;
 
+	guard(mutex)(&vm->pt_lock);
+	if (ptes->gone)
+		return -EAGAIN;
 	if (ptes->pt && ptes->pt->level == level)
 		return 0;
-	vsvm_pt_detach(vm, ptes);
+	vsvm_pt_leave(vm, ptes);
 	pt = vsvm_pt_get(vm, start, level);
 	if (IS_ERR(pt))
 		return PTR_ERR(pt);
@@ -230,19 +251,27 @@ int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
 }
 
 /**
- * vsvm_pt_detach - give up the room for entries
- * @vm: address space, locked
+ * vsvm_pt_detach - give up the room for entries, for good
+ * @vm: address space
  * @ptes: what nothing is mapped by
  */
 void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_ptes *ptes)
 {
-	struct vsvm_pt *pt = ptes->pt;
+	guard(mutex)(&vm->pt_lock);
+	ptes->gone = true;
+	vsvm_pt_leave(vm, ptes);
+}
 
-	if (!pt)
-		return;
+/**
+ * vsvm_pt_forget - give up entries in tables that go as well
+ * @vm: address space whose page table was disabled
+ * @ptes: what was mapped by
+ */
+void vsvm_pt_forget(struct vsvm_vm *vm, struct vsvm_ptes *ptes)
+{
+	guard(mutex)(&vm->pt_lock);
+	ptes->gone = true;
 	ptes->pt = NULL;
-	pt->users--;
-	vsvm_pt_prune(vm, pt);
 }
 
 /**
@@ -316,7 +345,7 @@ bool vsvm_pt_large(struct vsvm_range *range)
 /**
  * vsvm_pt_write - write the entries of a range
  * @push: submission on the paging ring
- * @vm: address space; locked until @push has completed, for the staging area
+ * @vm: address space, with the staging area locked until @push has completed
  * @range: attached range whose pages are valid
  */
 void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
@@ -327,6 +356,7 @@ void vsvm_pt_write(struct vsvm_push *push, struct vsvm_vm *vm,
 	unsigned long i, j, k;
 	u64 first;
 
+	lockdep_assert_held(&vm->staging_lock);
 	if (vsvm_pt_contiguous(range, &first)) {
 		if (range->ptes.pt->level)
 			first |= VSVM_PTE_LARGE;

@@ -265,11 +265,11 @@ static void vsvm_range_drop(struct vsvm_vm *vm, struct vsvm_range *range)
 
 	drm_gpusvm_notifier_lock(&vm->svm);
 	range->mapped = false;
-	range->ptes.pt = NULL;
 	vsvm_exclusive_end(vm, range);
 	drm_gpusvm_notifier_unlock(&vm->svm);
 	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
 			       vsvm_range_npages(range), &ctx);
+	vsvm_pt_forget(vm, &range->ptes);
 }
 
 /**
@@ -414,6 +414,7 @@ int vsvm_range_map(struct vsvm_vm *vm, struct vsvm_range *range)
 			     vsvm_pt_large(range));
 	if (err)
 		return err;
+	guard(mutex)(&vm->staging_lock);
 	drm_gpusvm_notifier_lock(&vm->svm);
 	if (!drm_gpusvm_pages_valid(&vm->svm, &range->pages)) {
 		drm_gpusvm_notifier_unlock(&vm->svm);

@@ -55,6 +55,16 @@ static int vsvm_vm_init_queues(struct vsvm_vm *vm)
 	return 0;
 }
 
+/* Somebody may be about to find out that there is nothing to write any more. */
+static void vsvm_vm_fini_staging(struct vsvm_vm *vm)
+{
+	guard(mutex)(&vm->staging_lock);
+	if (vm->staging)
+		dma_free_coherent(vm->vdev->drm.dev, VSVM_HW_PAGE_SIZE,
+				  vm->staging, vm->staging_dma);
+	vm->staging = NULL;
+}
+
 static void vsvm_vm_fini_queues(struct vsvm_vm *vm)
 {
 	if (vm->group < 0)
@@ -96,9 +106,7 @@ static void vsvm_vm_fini_parts(struct vsvm_vm *vm)
 	drm_pagemap_put(vm->dpagemap);
 	vm->dpagemap = NULL;
 	vsvm_vm_fini_queues(vm);
-	if (vm->staging)
-		dma_free_coherent(vm->vdev->drm.dev, VSVM_HW_PAGE_SIZE,
-				  vm->staging, vm->staging_dma);
+	vsvm_vm_fini_staging(vm);
 	kfree(vm->scan_res);
 	kfree(vm->scan_pfn);
 	if (vm->awake)
@@ -113,6 +121,8 @@ static void vsvm_vm_free(struct kref *ref)
 	vsvm_usage_put(vm->usage);
 	vsvm_advice_fini(vm);
 	mmdrop(vm->mm);
+	mutex_destroy(&vm->staging_lock);
+	mutex_destroy(&vm->pt_lock);
 	mutex_destroy(&vm->lock);
 	mutex_destroy(&vm->submit_lock);
 	mutex_destroy(&vm->close_lock);
@@ -180,6 +190,8 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	mutex_init(&vm->close_lock);
 	mutex_init(&vm->submit_lock);
 	mutex_init(&vm->lock);
+	mutex_init(&vm->pt_lock);
+	mutex_init(&vm->staging_lock);
 	INIT_LIST_HEAD(&vm->link);
 	INIT_LIST_HEAD(&vm->prefetches);
 	INIT_WORK(&vm->prefetch_work, vsvm_prefetch_work);

@@ -27,7 +27,7 @@ struct vsvm_usage;
  * @users: child tables, and SVM ranges and bindings that have entries in it
  * @child: tables that its entries point to; for a level above 0
  *
- * Protected by vsvm_vm.lock; @offset and @va are constant.
+ * Protected by vsvm_vm.pt_lock; @offset and @va are constant.
  */
 struct vsvm_pt {
 	struct vsvm_bo *bo;
@@ -44,13 +44,16 @@ struct vsvm_pt {
  * @pt: table that holds them, referenced; NULL if there never were any
  * @offset: of the first one in VRAM
  * @bytes: size of all; one entry if they are a large page
+ * @gone: they were given up for good
  *
- * Written with vsvm_vm.lock, while nothing is mapped by way of them.
+ * Written with vsvm_vm.pt_lock, by who may map by way of them, while nothing is;
+ * or by who has made sure that nobody can any more.
  */
 struct vsvm_ptes {
 	struct vsvm_pt *pt;
 	u64 offset;
 	u64 bytes;
+	bool gone;
 };
 
 /**
@@ -149,10 +152,12 @@ struct vsvm_queue {
  * @svm: mirror of the process
  * @lock: see vsvm_drv.h
  * @advice: how memory will be used, with @lock; NULL if nobody said anything
+ * @pt_lock: page tables; held while VRAM for one is allocated
  * @root: page table
  * @epoch: of the device when it was made; if it is another one now, the page
  *	table is not to be trusted
- * @staging: page-table entries on their way to VRAM, with @lock
+ * @staging_lock: covers @staging until the hardware has read it
+ * @staging: page-table entries on their way to VRAM
  * @staging_dma: its address for the device
  * @scan_pfn: work space of a scan of one range, with @lock
  * @scan_res: its result
@@ -192,11 +197,15 @@ struct vsvm_vm {
 	bool awake;
 	struct drm_gpuvm gpuvm;
 	struct drm_gpusvm svm;
-	/* Ranges and page tables. */
+	/* Ranges and bindings. */
 	struct mutex lock;
 	struct maple_tree *advice;
+	/* Page tables. */
+	struct mutex pt_lock;
 	struct vsvm_pt *root;
 	u32 epoch;
+	/* Entries on their way. */
+	struct mutex staging_lock;
 	u64 *staging;
 	dma_addr_t staging_dma;
 	unsigned long *scan_pfn;
@@ -253,6 +262,7 @@ void vsvm_pt_fini(struct vsvm_vm *vm);
 int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
 		   u64 size, bool large);
 void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_ptes *ptes);
+void vsvm_pt_forget(struct vsvm_vm *vm, struct vsvm_ptes *ptes);
 bool vsvm_range_is_atomic(const struct vsvm_range *range,
 			  const struct drm_pagemap_addr *addr);
 bool vsvm_pt_large(struct vsvm_range *range);
