@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#include <linux/spinlock.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
@@ -78,6 +79,15 @@ static void *mock_other(struct pagemap_mock *mock, struct drm_pagemap_addr *addr
 	return mock_vram(mock_of_page(page), page);
 }
 
+/* Asynchronous copies of one device run side by side. */
+static void mock_count(unsigned long *bytes, size_t size)
+{
+	static DEFINE_SPINLOCK(lock);
+
+	guard(spinlock)(&lock);
+	*bytes += size;
+}
+
 static int mock_copy_to_devmem(struct page **pages,
 			       struct drm_pagemap_addr *addr,
 			       unsigned long npages, struct dma_fence *fence)
@@ -96,17 +106,15 @@ static int mock_copy_to_devmem(struct page **pages,
 		if (!addr[i].addr) {
 			size = folio_size(page_folio(pages[i]));
 			memset(mock_vram(mock, pages[i]), 0, size);
-			mock->cleared += size;
+			mock_count(&mock->cleared, size);
 			continue;
 		}
 
 		size = PAGE_SIZE << addr[i].order;
 		memcpy(mock_vram(mock, pages[i]), mock_other(mock, &addr[i]),
 		       size);
-		if (addr[i].proto == DRM_INTERCONNECT_SYSTEM)
-			mock->to_devmem += size;
-		else
-			mock->pulled += size;
+		mock_count(addr[i].proto == DRM_INTERCONNECT_SYSTEM ?
+			   &mock->to_devmem : &mock->pulled, size);
 	}
 
 	return 0;
@@ -152,10 +160,10 @@ static int mock_copy_to_ram(struct page **pages, struct drm_pagemap_addr *addr,
 			memset(to, 0xee, size);
 			return err;
 		}
-		if (addr[i].proto == DRM_INTERCONNECT_SYSTEM)
-			mock->to_ram += size;
-		else
-			mock_of_page(pfn_to_page(PHYS_PFN(addr[i].addr)))->from_peer += size;
+		if (addr[i].proto != DRM_INTERCONNECT_SYSTEM)
+			mock = mock_of_page(pfn_to_page(PHYS_PFN(addr[i].addr)));
+		mock_count(addr[i].proto == DRM_INTERCONNECT_SYSTEM ?
+			   &mock->to_ram : &mock->from_peer, size);
 	}
 
 	return 0;
