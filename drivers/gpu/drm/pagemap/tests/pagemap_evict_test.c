@@ -104,6 +104,31 @@ static void all_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kref_read(&mock->dpagemap->ref), 1u);
 }
 
+/* VRAM without pages: before the first one comes, and when the last is gone. */
+static void empty_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	unsigned long addr = pagemap_mock_mmap(test, PMD_SIZE, true);
+	struct evict_piece p = {
+		.addr = addr,
+		.size = PMD_SIZE,
+		.chunk = pagemap_mock_chunk(test, mock, PMD_SIZE),
+	};
+
+	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&p.chunk->devmem));
+	KUNIT_EXPECT_FALSE(test, p.chunk->released);
+	KUNIT_EXPECT_EQ(test, evict_count(mock, PAGEMAP_STAT_EVICTIONS), 0ul);
+
+	pagemap_mock_fill(test, addr, PMD_SIZE, SEED);
+	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, p.chunk, addr,
+						      addr + PMD_SIZE, 0));
+	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&p.chunk->devmem));
+	evict_check(test, &p);
+	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&p.chunk->devmem));
+	KUNIT_EXPECT_EQ(test, mock->to_ram, PMD_SIZE);
+	KUNIT_EXPECT_EQ(test, mock->released, 1ul);
+}
+
 static void all_once_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
@@ -530,6 +555,7 @@ static void all_exit_test(struct kunit *test)
 
 static struct kunit_case evict_cases[] = {
 	KUNIT_CASE(all_test),
+	KUNIT_CASE(empty_test),
 	KUNIT_CASE(all_once_test),
 	KUNIT_CASE(all_late_test),
 	KUNIT_CASE(all_populating_test),
