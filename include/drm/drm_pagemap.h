@@ -470,6 +470,8 @@ struct drm_pagemap *drm_pagemap_create(struct drm_device *drm,
 
 struct drm_pagemap *drm_pagemap_page_to_dpagemap(struct page *page);
 
+struct drm_pagemap_devmem *drm_pagemap_page_to_devmem(struct page *page);
+
 void drm_pagemap_put(struct drm_pagemap *dpagemap);
 
 int drm_pagemap_migrate_to_devmem(struct drm_pagemap_devmem *devmem_allocation,
@@ -542,6 +544,12 @@ drm_pagemap_page_zone_device_data(struct page *page)
 #else
 
 static inline struct drm_pagemap *drm_pagemap_page_to_dpagemap(struct page *page)
+{
+	return NULL;
+}
+
+static inline struct drm_pagemap_devmem *
+drm_pagemap_page_to_devmem(struct page *page)
 {
 	return NULL;
 }

@@ -292,3 +292,19 @@ struct drm_pagemap *drm_pagemap_page_to_dpagemap(struct page *page)
 	return pagemap_folio_zdd(page_folio(page))->dpagemap;
 }
 EXPORT_SYMBOL_GPL(drm_pagemap_page_to_dpagemap);
+
+/**
+ * drm_pagemap_page_to_devmem() - the devmem allocation that a page is part of
+ * @page: a device-private page of a drm_pagemap
+ *
+ * The answer stays the same as long as the page is in use, split or not. Only
+ * the allocation's last page releases it.
+ *
+ * Context: any; the caller makes sure that the page is not freed meanwhile.
+ * Return: the allocation, without a reference.
+ */
+struct drm_pagemap_devmem *drm_pagemap_page_to_devmem(struct page *page)
+{
+	return pagemap_folio_zdd(page_folio(page))->devmem;
+}
+EXPORT_SYMBOL_GPL(drm_pagemap_page_to_devmem);
