@@ -77,6 +77,21 @@ drm_pagemap_addr_encode(dma_addr_t addr, enum drm_interconnect_protocol proto,
 }
 
 /**
+ * drm_pagemap_addr_is_hole() - is there nothing to copy from?
+ * @addr: element of a copy to devmem that has a page
+ *
+ * Of system memory no address is 0. Of the memory of a peer, which drivers with
+ * %DRM_PAGEMAP_DEVMEM_PULLS read from, one may be; its protocol tells it from a
+ * hole.
+ *
+ * Return: true if the page must read as zero.
+ */
+static inline bool drm_pagemap_addr_is_hole(const struct drm_pagemap_addr *addr)
+{
+	return !addr->addr && addr->proto == DRM_INTERCONNECT_SYSTEM;
+}
+
+/**
  * struct drm_pagemap_ops - what a driver does for its pagemap
  */
 struct drm_pagemap_ops {
@@ -191,7 +206,8 @@ struct drm_pagemap {
  * DRM_PAGEMAP_DEVMEM_PULLS - the copy to devmem can read from a peer
  *
  * In &drm_pagemap_devmem_ops.flags: copy_to_devmem takes addresses that the
- * device_map operation of another device's pagemap has made.
+ * device_map operation of another device's pagemap has made. One of them may be
+ * 0, with a protocol other than %DRM_INTERCONNECT_SYSTEM.
  */
 #define DRM_PAGEMAP_DEVMEM_PULLS	BIT(0)
 
@@ -225,9 +241,9 @@ struct drm_pagemap_devmem_ops {
 
 	/**
 	 * @copy_to_devmem: Copy from system memory to @pages. A page whose
-	 * address is 0 was a hole: it must read as zero, over the size of its
-	 * folio. @pre_migrate_fence, if any, must have signalled before VRAM
-	 * is written to.
+	 * address is 0 was a hole, see drm_pagemap_addr_is_hole(): it must read
+	 * as zero, over the size of its folio. @pre_migrate_fence, if any, must
+	 * have signalled before VRAM is written to.
 	 */
 	int (*copy_to_devmem)(struct page **pages,
 			      struct drm_pagemap_addr *pagemap_addr,

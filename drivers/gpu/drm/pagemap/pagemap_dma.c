@@ -251,6 +251,9 @@ int pagemap_peer_map(struct pagemap_batch *b, struct drm_pagemap *peer,
 		if (dma_mapping_error(dev, b->addr[i].addr))
 			goto err_unmap;
 		__set_bit(i, b->mapped);
+		/* The reader would take it for a hole. */
+		if (dir == DMA_TO_DEVICE && drm_pagemap_addr_is_hole(&b->addr[i]))
+			goto err_unmap;
 	}
 
 	return 0;

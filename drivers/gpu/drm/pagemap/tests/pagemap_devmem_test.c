@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * A devmem allocation, from its pages' point of view: which one they belong to.
+ * A devmem allocation, from its pages' point of view: which one they belong to, and
+ * where VRAM begins.
  */
 #include <linux/memremap.h>
 #include <linux/mman.h>
@@ -79,8 +80,96 @@ static void page_to_devmem_test(struct kunit *test)
 	}
 }
 
+struct at_0_case {
+	const char *name;
+	unsigned long size;
+	bool huge;
+};
+
+static const struct at_0_case at_0_cases[] = {
+	{ "pages", 16 * PAGE_SIZE },
+	{ "block", PMD_SIZE, .huge = true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(at_0, at_0_cases, name);
+
+struct at_0 {
+	struct pagemap_mock *from, *to;
+	struct pagemap_mock_chunk *old, *new;
+	unsigned long addr;
+};
+
+/* A peer whose VRAM begins at 0 for those that read from it. */
+static void at_0_init(struct kunit *test, struct at_0 *a, u64 proto)
+{
+	const struct at_0_case *c = test->param_value;
+
+	a->from = pagemap_mock_create(test);
+	a->from->at_0 = true;
+	a->from->at_0_proto = proto;
+	a->to = pagemap_mock_create_peer(test, a->from);
+	a->to->peer_at_0 = a->from;
+	a->to->devmem_ops = &pagemap_mock_pull_ops;
+
+	a->addr = pagemap_mock_mmap(test, c->size, c->huge);
+	pagemap_mock_fill(test, a->addr, c->size, SEED);
+	a->old = pagemap_mock_chunk(test, a->from, c->size);
+	KUNIT_ASSERT_EQ(test, a->old->first, 0ul);
+	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, a->old, a->addr,
+						      a->addr + c->size, 0));
+	a->new = pagemap_mock_chunk(test, a->to, c->size);
+}
+
+static int at_0_pull(struct kunit *test, struct at_0 *a)
+{
+	const struct at_0_case *c = test->param_value;
+	struct drm_pagemap_migrate_details details = {
+		.source_peer_migrates = true,
+	};
+	int err;
+
+	mmap_read_lock(current->mm);
+	err = drm_pagemap_migrate_to_devmem(&a->new->devmem, current->mm, a->addr,
+					    a->addr + c->size, &details);
+	mmap_read_unlock(current->mm);
+
+	return err;
+}
+
+/* The first page of that VRAM is no hole. */
+static void pull_from_0_test(struct kunit *test)
+{
+	const struct at_0_case *c = test->param_value;
+	struct at_0 a;
+
+	at_0_init(test, &a, MOCK_INTERCONNECT_AT_0);
+	KUNIT_EXPECT_EQ(test, 0, at_0_pull(test, &a));
+	KUNIT_EXPECT_EQ(test, a.to->cleared, 0ul);
+	KUNIT_EXPECT_EQ(test, a.to->pulled, c->size);
+	KUNIT_EXPECT_EQ(test, a.from->mapped, 0ul);
+	KUNIT_EXPECT_TRUE(test, a.old->released);
+	pagemap_mock_check(test, a.addr, c->size, SEED);
+}
+
+/* One that nobody can tell from a hole is refused, and nothing is lost. */
+static void pull_refused_test(struct kunit *test)
+{
+	const struct at_0_case *c = test->param_value;
+	struct at_0 a;
+
+	at_0_init(test, &a, DRM_INTERCONNECT_SYSTEM);
+	KUNIT_EXPECT_EQ(test, -ENOMEM, at_0_pull(test, &a));
+	KUNIT_EXPECT_EQ(test, a.to->cleared, 0ul);
+	KUNIT_EXPECT_EQ(test, a.from->mapped, 0ul);
+	KUNIT_EXPECT_TRUE(test, a.new->released);
+	KUNIT_EXPECT_FALSE(test, a.old->released);
+	pagemap_mock_check(test, a.addr, c->size, SEED);
+}
+
 static struct kunit_case devmem_cases[] = {
 	KUNIT_CASE(page_to_devmem_test),
+	KUNIT_CASE_PARAM(pull_from_0_test, at_0_gen_params),
+	KUNIT_CASE_PARAM(pull_refused_test, at_0_gen_params),
 	{}
 };
 

@@ -72,6 +72,8 @@ static void *mock_other(struct pagemap_mock *mock, struct drm_pagemap_addr *addr
 
 	if (addr->proto == DRM_INTERCONNECT_SYSTEM)
 		return phys_to_virt(addr->addr);
+	if (addr->proto == MOCK_INTERCONNECT_AT_0)
+		return mock->peer_at_0->vram + addr->addr;
 
 	page = pfn_to_page(PHYS_PFN(addr->addr));
 	KUNIT_EXPECT_TRUE(mock->test, is_device_private_page(page));
@@ -103,7 +105,7 @@ static int mock_copy_to_devmem(struct page **pages,
 		if (mock->fail_to_devmem)
 			return mock->fail_to_devmem;
 
-		if (!addr[i].addr) {
+		if (drm_pagemap_addr_is_hole(&addr[i])) {
 			size = folio_size(page_folio(pages[i]));
 			memset(mock_vram(mock, pages[i]), 0, size);
 			mock_count(&mock->cleared, size);
@@ -333,14 +335,17 @@ static struct drm_pagemap_addr mock_device_map(struct drm_pagemap *dpagemap,
 					       enum dma_data_direction dir)
 {
 	struct pagemap_mock *mock = mock_of_pagemap(dpagemap);
+	u64 proto = mock->at_0 ? mock->at_0_proto : DRM_INTERCONNECT_DRIVER;
 	dma_addr_t addr = page_to_phys(page);
 
+	if (mock->at_0)
+		addr -= mock->pgmap.range.start;
 	if (mock->fail_map)
 		addr = DMA_MAPPING_ERROR;
 	else
 		mock->mapped += 1 << order;
 
-	return drm_pagemap_addr_encode(addr, DRM_INTERCONNECT_DRIVER, order, dir);
+	return drm_pagemap_addr_encode(addr, proto, order, dir);
 }
 
 static void mock_device_unmap(struct drm_pagemap *dpagemap, struct device *dev,

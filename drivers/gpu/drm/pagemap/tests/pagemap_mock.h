@@ -13,6 +13,9 @@
 
 #define MOCK_VRAM_SIZE	(16ul << 20)
 
+/* A peer's address counts from the start of its VRAM. */
+#define MOCK_INTERCONNECT_AT_0	(DRM_INTERCONNECT_DRIVER + 1)
+
 struct pagemap_mock {
 	struct drm_device drm;
 	struct dev_pagemap pgmap;
@@ -27,6 +30,9 @@ struct pagemap_mock {
 	struct workqueue_struct *wq;
 	unsigned int async_ms;		/* time that an asynchronous copy takes */
 	bool zeroed;			/* new chunks read as zero */
+	bool at_0;			/* VRAM begins at 0, for peers */
+	u64 at_0_proto;			/* of such addresses */
+	struct pagemap_mock *peer_at_0;	/* such a one */
 
 	void (*during_copy)(struct pagemap_mock *mock);	/* an asynchronous one */
 	void *during_data;
