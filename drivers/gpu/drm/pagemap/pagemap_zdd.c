@@ -10,6 +10,7 @@
  * bit, changed under the folio lock, says that the content has moved away and
  * what is left is a folio that somebody still has a reference to.
  */
+#include <kunit/visibility.h>
 #include <linux/dma-fence.h>
 #include <linux/export.h>
 #include <linux/sched/mm.h>
@@ -82,6 +83,7 @@ void pagemap_zdd_usage(struct drm_pagemap *dpagemap,
 		usage->used += (u64)atomic_read(&zdd->live) << PAGE_SHIFT;
 	}
 }
+EXPORT_SYMBOL_IF_KUNIT(pagemap_zdd_usage);
 
 /**
  * pagemap_zdd_sweep_begin() - begin to visit all zdds of a pagemap
@@ -162,6 +164,8 @@ static void pagemap_zdd_free(struct kref *ref)
 	struct drm_pagemap_devmem *devmem = zdd->devmem;
 	struct drm_pagemap *dpagemap = zdd->dpagemap;
 
+	/* Each page that is in use has a reference. */
+	VM_WARN_ON_ONCE(atomic_read(&zdd->live));
 	scoped_guard(spinlock_irqsave, &pagemap_zdd_lock) {
 		devmem->zdd = NULL;
 		list_del(&zdd->link);
@@ -205,8 +209,9 @@ void pagemap_folio_retire(struct folio *folio)
 static void pagemap_folio_free(struct folio *folio)
 {
 	struct drm_pagemap_zdd *zdd = pagemap_folio_zdd(folio);
+	int left = atomic_sub_return(folio_nr_pages(folio), &zdd->live);
 
-	atomic_sub(folio_nr_pages(folio), &zdd->live);
+	VM_WARN_ON_ONCE(left < 0);
 	pagemap_zdd_put(zdd);
 }
 

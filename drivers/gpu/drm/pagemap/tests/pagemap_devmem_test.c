@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * A devmem allocation, from its pages' point of view: which one they belong to, and
- * where VRAM begins.
+ * A devmem allocation, from its pages' point of view: which one they belong to, how
+ * many are counted, and where VRAM begins.
  */
 #include <linux/memremap.h>
 #include <linux/mman.h>
@@ -78,6 +78,73 @@ static void page_to_devmem_test(struct kunit *test)
 		KUNIT_EXPECT_PTR_EQ(test, mock->dpagemap,
 				    drm_pagemap_page_to_dpagemap(devmem_page(chunk, i)));
 	}
+}
+
+/* Pages that are in use, by a look at each of them. */
+static unsigned long devmem_scan(const struct pagemap_mock_chunk *chunk)
+{
+	unsigned long found = 0;
+
+	for (unsigned long i = 0; i < BLOCK; i++)
+		if (folio_ref_count(page_folio(devmem_page(chunk, i))))
+			found++;
+
+	return found;
+}
+
+static void devmem_check_count(struct kunit *test,
+			       const struct pagemap_mock_chunk *chunk,
+			       unsigned long want)
+{
+	struct drm_pagemap_zdd *zdd = chunk->devmem.zdd;
+	struct pagemap_usage usage = {};
+
+	KUNIT_ASSERT_EQ(test, devmem_scan(chunk), want);
+	KUNIT_ASSERT_EQ(test, chunk->released, !want);
+	pagemap_zdd_usage(chunk->mock->dpagemap, &usage);
+	KUNIT_ASSERT_EQ(test, usage.used, (u64)want << PAGE_SHIFT);
+	if (want)
+		KUNIT_ASSERT_EQ(test, atomic_read(&zdd->live), (int)want);
+}
+
+#define STEP	8ul
+#define STEPS	(BLOCK / STEP)
+
+/* The parts that a block was split into go in any order, one by one. */
+static void free_order_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	struct pagemap_mock_chunk *chunk;
+	unsigned long addr, left = BLOCK;
+
+	devmem_fault_pages(mock);
+	chunk = devmem_block(test, mock, &addr);
+	devmem_check_count(test, chunk, left);
+
+	/* A block of which a part is mapped is in use as a whole. */
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, STEP << PAGE_SHIFT));
+	devmem_check_count(test, chunk, left);
+	/* To be split is what lets the others go. */
+	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_touch(addr + PMD_SIZE / 2));
+	left -= STEP + 1;
+	devmem_check_count(test, chunk, left);
+
+	for (unsigned long i = 1; i < STEPS; i++) {
+		unsigned long step = i * 37 % STEPS;
+		unsigned long at = addr + (step * STEP << PAGE_SHIFT);
+
+		left -= step == STEPS / 2 ? STEP - 1 : STEP;
+		KUNIT_ASSERT_EQ(test, 0, vm_munmap(at, STEP << PAGE_SHIFT));
+		devmem_check_count(test, chunk, left);
+	}
+	KUNIT_EXPECT_EQ(test, left, 0ul);
+
+	/* The same VRAM serves as a block again. */
+	mock->next = chunk->first;
+	chunk = devmem_block(test, mock, &addr);
+	KUNIT_EXPECT_TRUE(test, folio_test_large(page_folio(devmem_page(chunk, 0))));
+	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&chunk->devmem));
+	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
 }
 
 struct at_0_case {
@@ -168,6 +235,7 @@ static void pull_refused_test(struct kunit *test)
 
 static struct kunit_case devmem_cases[] = {
 	KUNIT_CASE(page_to_devmem_test),
+	KUNIT_CASE(free_order_test),
 	KUNIT_CASE_PARAM(pull_from_0_test, at_0_gen_params),
 	KUNIT_CASE_PARAM(pull_refused_test, at_0_gen_params),
 	{}

@@ -20,6 +20,7 @@ struct vram_device {
 	struct drm_device drm;
 	struct dev_pagemap pages;
 	struct drm_pagemap_devmem devmem;
+	unsigned long first;		/* page of it */
 	u8 *vram;
 };
 
@@ -76,8 +77,12 @@ static int vram_copy_to_ram(struct page **pages, struct drm_pagemap_addr *addr,
 static int vram_populate(struct drm_pagemap_devmem *devmem,
 			 unsigned long npages, unsigned long *pfn)
 {
+	struct vram_device *vdev = container_of(devmem, struct vram_device,
+						devmem);
+
 	for (unsigned long i = 0; i < npages; i++)
-		pfn[i] = PHYS_PFN(devmem->dpagemap->pagemap->range.start) + i;
+		pfn[i] = PHYS_PFN(devmem->dpagemap->pagemap->range.start) +
+			 vdev->first + i;
 
 	return 0;
 }
@@ -136,28 +141,47 @@ static unsigned long vram_fill(struct kunit *test, struct vram_device *vdev,
 					    addr + size, &details);
 	mmap_read_unlock(current->mm);
 	KUNIT_ASSERT_EQ(test, 0, err);
-	KUNIT_EXPECT_NE(test, 0, *(u64 *)vdev->vram);
+	KUNIT_EXPECT_NE(test, 0, *(u64 *)(vdev->vram +
+					  (vdev->first << PAGE_SHIFT)));
 
 	return addr;
 }
 
+struct create_case {
+	const char *name;
+	unsigned long size;
+	unsigned long first;		/* page that is used, and the next one */
+	unsigned long range;
+};
+
+static const struct create_case create_cases[] = {
+	{ "whole blocks", VRAM_SIZE, 0, VRAM_SIZE },
+	{ "a block and three pages, the last ones", SZ_2M + 3 * PAGE_SIZE,
+	  (SZ_2M >> PAGE_SHIFT) + 1, VRAM_SIZE },
+	{ "two pages", 2 * PAGE_SIZE, 0, SZ_2M },
+};
+
+KUNIT_ARRAY_PARAM_DESC(create, create_cases, name);
+
 static void create_test(struct kunit *test)
 {
+	const struct create_case *c = test->param_value;
 	struct vram_device *vdev = vram_device(test);
 	struct drm_pagemap *dpagemap;
 	struct device *dev = vdev->drm.dev;
 	unsigned long addr;
 
+	vdev->first = c->first;
 	vdev->vram = vzalloc(VRAM_SIZE);
 	KUNIT_ASSERT_NOT_NULL(test, vdev->vram);
 	/* Behind the device's own resources, which need it to the last. */
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, vram_free,
 							   vdev->vram));
 
-	dpagemap = devm_drm_pagemap_create_vram(&vdev->drm, VRAM_SIZE, &owner,
+	dpagemap = devm_drm_pagemap_create_vram(&vdev->drm, c->size, &owner,
 						&vram_ops);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, dpagemap);
-	KUNIT_EXPECT_EQ(test, range_len(&dpagemap->pagemap->range), VRAM_SIZE);
+	KUNIT_EXPECT_EQ(test, range_len(&dpagemap->pagemap->range), c->range);
 	KUNIT_EXPECT_PTR_EQ(test, dpagemap->pagemap->owner, (void *)&owner);
 	addr = vram_fill(test, vdev, dpagemap);
 
@@ -235,7 +259,7 @@ static void add_test(struct kunit *test)
 }
 
 static struct kunit_case vram_cases[] = {
-	KUNIT_CASE(create_test),
+	KUNIT_CASE_PARAM(create_test, create_gen_params),
 	KUNIT_CASE_PARAM(bad_test, bad_gen_params),
 	KUNIT_CASE(add_test),
 	{}
