@@ -134,7 +134,7 @@ struct drm_pagemap_ops {
 
 	/**
 	 * @devmem_alloc: Allocate @size bytes of VRAM for pages of @mm, a power
-	 * of two up to PMD_SIZE, and prepare them with
+	 * of two up to PMD_SIZE, or 2 MiB if that is less, and prepare them with
 	 * drm_pagemap_devmem_init(). Optional; drm_pagemap_populate_range()
 	 * needs it. The allocation has one reference, the core's, which goes
 	 * with devmem_release, and cannot be evicted before
@@ -160,7 +160,8 @@ struct drm_pagemap_ops {
  * struct drm_pagemap_fault_policy - what a CPU fault brings home
  * @min_window: what a fault out of the blue takes, in bytes. 0: 64 KiB
  * @max_window: what sequential faults grow to, each taking twice what the one
- *	before it took, in bytes. 0: PMD_SIZE, which is the upper bound
+ *	before it took, in bytes. 0: PMD_SIZE, or 2 MiB if that is less, which is
+ *	the upper bound
  * @ignore_timeslice: bring pages home although their timeslice runs
  *
  * Rounded up to powers of two. Equal windows make the window a fixed one. For

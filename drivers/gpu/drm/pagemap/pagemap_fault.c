@@ -451,7 +451,7 @@ static void pagemap_fault_apply_policy(struct pagemap_fault *f,
 	old = READ_ONCE(f->hint->mm) == mm ? READ_ONCE(f->hint->size) : 0;
 	/* A block moves as a whole. */
 	size = f->vmf->pte ? pagemap_window_size(f->hint, mm, addr, f->policy) :
-			     PMD_SIZE;
+			     pagemap_batch_size();
 	if (size != old)
 		pagemap_report_window(f->dpagemap, addr, old, size);
 

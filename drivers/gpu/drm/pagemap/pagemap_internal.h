@@ -28,8 +28,10 @@
 #include <linux/llist.h>
 #include <linux/mempool.h>
 #include <linux/migrate.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/sizes.h>
 #include <linux/wait.h>
 
 #include <drm/drm_pagemap.h>
@@ -37,14 +39,37 @@
 #include "pagemap_report.h"
 
 #define PAGEMAP_PMD_ORDER	(PMD_SHIFT - PAGE_SHIFT)
-/* Of a PMD, at most: on powerpc its size is not known before the boot. */
-#define PAGEMAP_BATCH_PAGES	MAX_PTRS_PER_PTE
+
+/*
+ * What moves at a time, at most. With large pages a PMD is far more than anyone
+ * should wait for, or find in one piece: 512 MiB if they have 64 KiB.
+ */
+#define PAGEMAP_MAX_SIZE	SZ_2M
+/* On powerpc the size of a PMD is not known before the boot. */
+#define PAGEMAP_BATCH_PAGES	MIN(MAX_PTRS_PER_PTE, PAGEMAP_MAX_SIZE >> PAGE_SHIFT)
+
+static_assert(PAGE_SIZE <= PAGEMAP_MAX_SIZE);
+
+/* In bytes; the addresses of a batch lie within one piece aligned to this. */
+static inline unsigned long pagemap_batch_size(void)
+{
+	return min(PMD_SIZE, PAGEMAP_MAX_SIZE);
+}
+
+/* Where the batch that begins at @start ends, at the latest. */
+static inline unsigned long pagemap_batch_end(unsigned long start,
+					      unsigned long end)
+{
+	unsigned long size = pagemap_batch_size();
+
+	return min(ALIGN_DOWN(start, size) + size, end);
+}
 
 /*
  * A batch lies within one aligned PMD, so it holds either one PMD-sized block
- * or single pages, never both: @order tells which. A block whose other side is
- * single pages is demoted: @order is 0 then, and @src[0] alone describes the
- * source.
+ * or single pages, never both: @order tells which. Larger PMDs than a batch move
+ * as single pages. A block whose other side is single pages is demoted: @order
+ * is 0 then, and @src[0] alone describes the source.
  *
  * In the mapping, one side are pages that the copying device reaches by itself,
  * in @pages, and the other side has addresses in @addr: system memory, or the
@@ -93,6 +118,9 @@ struct pagemap_large_batch {
 	struct page *pages[PAGEMAP_BATCH_PAGES];
 	struct drm_pagemap_addr addr[PAGEMAP_BATCH_PAGES];
 };
+
+/* Three of them are kept for each pagemap, and more are allocated in a hurry. */
+static_assert(sizeof(struct pagemap_large_batch) <= SZ_32K);
 
 struct pagemap_small_batch {
 	struct pagemap_batch batch;

@@ -170,8 +170,7 @@ int pagemap_move_refuse(struct pagemap_move *m, unsigned long start,
 	bool some = false;
 
 	for (; start < end; start = seen.end) {
-		unsigned long next = min(ALIGN_DOWN(start, PMD_SIZE) + PMD_SIZE,
-					 end);
+		unsigned long next = pagemap_batch_end(start, end);
 		int err = pagemap_look(m, start, next, &seen);
 
 		if (err)
@@ -202,7 +201,7 @@ int pagemap_move_chunk(struct pagemap_move *m, struct pagemap_chunk *chunk)
 
 	for (addr = chunk->start; addr < chunk->end; addr = next) {
 		err = 0;
-		next = min(ALIGN_DOWN(addr, PMD_SIZE) + PMD_SIZE, chunk->end);
+		next = pagemap_batch_end(addr, chunk->end);
 		if (m->underway == m->depth)
 			err = pagemap_move_end_oldest(m);
 		if (!pagemap_move_goes_on(m, err))

@@ -100,8 +100,7 @@ static int pagemap_populate_look(struct pagemap_populate *p)
 	if (start >= p->seen.start && start < p->seen.end)
 		return 0;
 
-	end = min3(ALIGN_DOWN(start, PMD_SIZE) + PMD_SIZE, p->end,
-		   m->vma->vm_end);
+	end = pagemap_batch_end(start, min(p->end, m->vma->vm_end));
 	err = pagemap_look(m, start, end, &p->seen);
 	if (!err && p->seen.any_ksm && m->policy == DRM_PAGEMAP_ALL_OR_NOTHING) {
 		pagemap_note_seen(m, &p->seen, start, end,
@@ -213,7 +212,7 @@ static int pagemap_populate_gather(struct pagemap_populate *p)
 		return err;
 
 	while (p->nchunks < PAGEMAP_ROUND &&
-	       bytes < p->move.depth * PMD_SIZE &&
+	       bytes < p->move.depth * pagemap_batch_size() &&
 	       p->cursor < min(p->end, p->move.vma->vm_end)) {
 		err = pagemap_populate_look(p);
 		if (err)
@@ -318,7 +317,7 @@ int drm_pagemap_populate_range(struct drm_pagemap *dpagemap,
 	p->move.result = result;
 	p->cursor = start;
 	p->end = end;
-	p->max = PMD_SIZE;
+	p->max = pagemap_batch_size();
 
 	pagemap_note_none(&p->move, end);
 	pagemap_move_begin(&p->move, true);

@@ -263,7 +263,7 @@ void pagemap_scan_reasons(struct pagemap_move *m, unsigned long start,
 		return;
 
 	for (; start < end; start = next) {
-		next = min(ALIGN_DOWN(start, PMD_SIZE) + PMD_SIZE, end);
+		next = pagemap_batch_end(start, end);
 		pagemap_scan_reasons_in(m, start, next);
 	}
 }

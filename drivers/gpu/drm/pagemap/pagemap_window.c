@@ -29,7 +29,8 @@
 
 static unsigned long pagemap_window_round(unsigned long size)
 {
-	return roundup_pow_of_two(clamp(size, PAGE_SIZE, PMD_SIZE));
+	return roundup_pow_of_two(clamp(size, PAGE_SIZE,
+					pagemap_batch_size()));
 }
 
 /**
@@ -50,7 +51,7 @@ struct pagemap_window
 pagemap_window(unsigned long addr, unsigned long size, struct pagemap_window vma)
 {
 	unsigned long block = rounddown_pow_of_two(clamp(size, PAGE_SIZE,
-							  PMD_SIZE));
+							 pagemap_batch_size()));
 	unsigned long start = addr & ~(block - 1);
 
 	/* start + block may wrap at the top of the address space. */
@@ -89,7 +90,7 @@ pagemap_window_size(const struct pagemap_hint *hint, const struct mm_struct *mm,
 	unsigned long least, most;
 
 	least = pagemap_window_round(policy->min_window ?: PAGEMAP_MIN_WINDOW);
-	most = pagemap_window_round(policy->max_window ?: PMD_SIZE);
+	most = pagemap_window_round(policy->max_window ?: pagemap_batch_size());
 	most = max(least, most);
 	if (!pagemap_hint_follows(hint, mm, addr))
 		return least;

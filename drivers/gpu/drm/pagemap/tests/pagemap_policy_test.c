@@ -374,6 +374,35 @@ static void batch_test(struct kunit *test)
 		KUNIT_FAIL(test, "step in an empty batch");
 }
 
+struct batch_case {
+	const char *name;
+	unsigned long start, end, want;
+};
+
+#define BATCH	MIN(PMD_SIZE, SZ_2M)
+
+static const struct batch_case batch_cases[] = {
+	{ "aligned", 0, 3 * BATCH, BATCH },
+	{ "in the middle", BATCH + PAGE_SIZE, 3 * BATCH, 2 * BATCH },
+	{ "short", BATCH + PAGE_SIZE, BATCH + 2 * PAGE_SIZE,
+	  BATCH + 2 * PAGE_SIZE },
+	{ "last page", 2 * BATCH - PAGE_SIZE, 3 * BATCH, 2 * BATCH },
+	{ "to the end", BATCH, 2 * BATCH, 2 * BATCH },
+};
+
+KUNIT_ARRAY_PARAM_DESC(batch, batch_cases, name);
+
+/* However large a PMD is. */
+static void batch_end_test(struct kunit *test)
+{
+	const struct batch_case *c = test->param_value;
+
+	KUNIT_EXPECT_EQ(test, pagemap_batch_size(), (unsigned long)BATCH);
+	KUNIT_EXPECT_LE(test, pagemap_batch_size() >> PAGE_SHIFT,
+			(unsigned long)PAGEMAP_BATCH_PAGES);
+	KUNIT_EXPECT_EQ(test, pagemap_batch_end(c->start, c->end), c->want);
+}
+
 static struct kunit_case policy_cases[] = {
 	KUNIT_CASE_PARAM(window_test, window_gen_params),
 	KUNIT_CASE(window_random_test),
@@ -387,6 +416,7 @@ static struct kunit_case policy_cases[] = {
 	KUNIT_CASE(khugepaged_test),
 	KUNIT_CASE(block_test),
 	KUNIT_CASE(batch_test),
+	KUNIT_CASE_PARAM(batch_end_test, batch_gen_params),
 	{}
 };
 
