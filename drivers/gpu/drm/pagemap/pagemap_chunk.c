@@ -140,6 +140,8 @@ int pagemap_chunk_begin(struct pagemap_chunk *chunk,
  * pagemap_chunk_end() - its pages are in place, or will not come
  * @chunk: begun; without jobs underway
  *
+ * Context: mmap lock held, if anything moved.
+ *
  * The allocation may be gone on return.
  */
 void pagemap_chunk_end(struct pagemap_chunk *chunk)
@@ -149,6 +151,9 @@ void pagemap_chunk_end(struct pagemap_chunk *chunk)
 	if (chunk->committed) {
 		dma_fence_put(devmem->pre_migrate_fence);
 		devmem->pre_migrate_fence = NULL;
+		if (devmem->nid == NUMA_NO_NODE)
+			devmem->nid = pagemap_ram_node(chunk->zdd->mm,
+						       chunk->start);
 	}
 	pagemap_chunk_populated(chunk);
 	kvfree(chunk->pfn);

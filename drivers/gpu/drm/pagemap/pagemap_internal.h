@@ -268,6 +268,7 @@ void pagemap_debug_exit(void);
 struct folio *pagemap_ram_page(int nid);
 struct folio *pagemap_ram_block(struct drm_pagemap *dpagemap, int nid,
 				bool may_make);
+int pagemap_ram_node(struct mm_struct *mm, unsigned long addr);
 void pagemap_reserve_want(struct drm_pagemap *dpagemap);
 void pagemap_reserve_drop(struct drm_pagemap_private *priv);
 void pagemap_reserve_exit(void);

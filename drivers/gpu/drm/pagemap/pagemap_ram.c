@@ -2,7 +2,7 @@
 /*
  * RAM for an eviction. It comes without a VMA, from whoever needs VRAM: so no
  * OOM kill, and not the cpuset or the policy of that process; the node is the
- * one that the content came from.
+ * one that the content came from, or that its owner asked for.
  *
  * A block in VRAM needs a block in RAM, which may be hard to find exactly when
  * memory is short:
@@ -22,6 +22,7 @@
  */
 #include <kunit/visibility.h>
 #include <linux/gfp.h>
+#include <linux/mempolicy.h>
 #include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -118,6 +119,59 @@ struct folio *pagemap_ram_block(struct drm_pagemap *dpagemap, int nid,
 		pagemap_count(dpagemap, PAGEMAP_STAT_BLOCK_MADE, 1);
 
 	return folio;
+}
+
+#ifdef CONFIG_NUMA
+
+static int pagemap_policy_node(const struct mempolicy *policy)
+{
+	if (!policy)
+		return NUMA_NO_NODE;
+	if (policy->home_node != NUMA_NO_NODE)
+		return policy->home_node;
+
+	return nodes_empty(policy->nodes) ? NUMA_NO_NODE :
+					    first_node(policy->nodes);
+}
+
+/* A process has its policy to itself, but for those of its VMAs. */
+static int pagemap_owner_node(struct mm_struct *mm, unsigned long addr)
+{
+	struct vm_area_struct *vma = vma_lookup(mm, addr);
+
+	if (vma && vma->vm_policy)
+		return pagemap_policy_node(vma->vm_policy);
+
+	return mm == current->mm ? pagemap_policy_node(current->mempolicy) :
+				   NUMA_NO_NODE;
+}
+
+#else
+
+static int pagemap_owner_node(struct mm_struct *mm, unsigned long addr)
+{
+	return NUMA_NO_NODE;
+}
+
+#endif
+
+/**
+ * pagemap_ram_node() - where memory that never was in RAM is to come home to
+ * @mm: process that it belongs to
+ * @addr: address of the first page
+ *
+ * The first node of the policy of the VMA, or of the process if it is the one
+ * that asks; otherwise a node near the CPU that populates, as if the GPU's access
+ * had been one of that CPU.
+ *
+ * Context: mmap lock held.
+ * Return: a node.
+ */
+int pagemap_ram_node(struct mm_struct *mm, unsigned long addr)
+{
+	int nid = pagemap_owner_node(mm, addr);
+
+	return nid == NUMA_NO_NODE ? numa_mem_id() : nid;
 }
 
 /* Give the block to the first pagemap that waits for one. */

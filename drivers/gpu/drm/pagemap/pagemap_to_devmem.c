@@ -104,8 +104,12 @@ static void pagemap_choose_sources(struct pagemap_move *m,
 static void pagemap_note_node(struct drm_pagemap_devmem *devmem,
 			      struct page *page)
 {
-	if (page && devmem->nid == NUMA_NO_NODE && !is_device_private_page(page))
-		devmem->nid = page_to_nid(page);
+	if (!page || devmem->nid != NUMA_NO_NODE)
+		return;
+
+	devmem->nid = is_device_private_page(page) ?
+		      pagemap_folio_zdd(page_folio(page))->devmem->nid :
+		      page_to_nid(page);
 }
 
 /* A page that is in use cannot become the driver's by its saying so. */

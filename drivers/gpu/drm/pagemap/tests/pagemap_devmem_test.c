@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * A devmem allocation, from its pages' point of view: which one they belong to, how
- * many are counted, and where VRAM begins.
+ * A devmem allocation, from its pages' point of view: which one they belong to,
+ * how many are counted, where VRAM begins, and which node they come home to.
  */
+#include <linux/cpumask.h>
 #include <linux/memremap.h>
+#include <linux/mempolicy.h>
 #include <linux/mman.h>
+#include <linux/nodemask.h>
+#include <linux/sched.h>
 
 #include "pagemap_internal.h"
 #include "pagemap_mock.h"
@@ -233,11 +237,134 @@ static void pull_refused_test(struct kunit *test)
 	pagemap_mock_check(test, a.addr, c->size, SEED);
 }
 
+#ifdef CONFIG_NUMA
+
+/* Puts the thread on a CPU of a node. */
+static void node_go(struct kunit *test, int nid)
+{
+	KUNIT_ASSERT_EQ(test, 0, set_cpus_allowed_ptr(current,
+						      cpumask_of_node(nid)));
+	KUNIT_ASSERT_EQ(test, numa_mem_id(), nid);
+}
+
+static void node_undo(void *unused)
+{
+	set_cpus_allowed_ptr(current, cpu_possible_mask);
+}
+
+/* The first two nodes that have both memory and CPUs. */
+static void node_find(struct kunit *test, int *node)
+{
+	int nid, found = 0;
+
+	for_each_node_state(nid, N_MEMORY)
+		if (node_state(nid, N_CPU) && found < 2)
+			node[found++] = nid;
+	if (found < 2)
+		kunit_skip(test, "needs two nodes with CPUs");
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, node_undo, NULL));
+}
+
+static int node_of(struct kunit *test, unsigned long addr)
+{
+	struct page *page;
+	int nid;
+
+	KUNIT_ASSERT_EQ(test, 1, get_user_pages_fast(addr, 1, 0, &page));
+	nid = page_to_nid(page);
+	put_page(page);
+
+	return nid;
+}
+
+struct node_case {
+	const char *name;
+	bool policy;		/* of the VMA: the first node */
+	bool peer;		/* by way of another device */
+};
+
+static const struct node_case node_cases[] = {
+	{ "none" },
+	{ "none, by way of a peer", .peer = true },
+	{ "of the VMA", .policy = true },
+};
+
+KUNIT_ARRAY_PARAM_DESC(node, node_cases, name);
+
+static void node_set_policy(struct kunit *test, unsigned long addr, int nid)
+{
+	/* One reference more than the VMA's, as it is nobody's to free. */
+	static struct mempolicy policy;
+	struct vm_area_struct *vma;
+
+	policy = (struct mempolicy) {
+		.refcnt = ATOMIC_INIT(2),
+		.mode = MPOL_BIND,
+		.nodes = nodemask_of_node(nid),
+		.home_node = NUMA_NO_NODE,
+	};
+	mmap_write_lock(current->mm);
+	vma = vma_lookup(current->mm, addr);
+	if (vma)
+		vma->vm_policy = &policy;
+	mmap_write_unlock(current->mm);
+	KUNIT_ASSERT_NOT_NULL(test, vma);
+}
+
+/*
+ * What the GPU touched first comes home to where it was populated from, or to
+ * where the owner wants it, wherever the one who evicts it is.
+ */
+static void node_test(struct kunit *test)
+{
+	const struct node_case *c = test->param_value;
+	struct pagemap_mock *mock, *peer;
+	struct pagemap_mock_chunk *chunk;
+	unsigned long addr, size = 4 * PAGE_SIZE;
+	int node[2];
+
+	node_find(test, node);
+	mock = pagemap_mock_create(test);
+	peer = pagemap_mock_create_peer(test, mock);
+	addr = pagemap_mock_mmap(test, size, false);
+	if (c->policy)
+		node_set_policy(test, addr, node[0]);
+
+	node_go(test, node[1]);
+	chunk = pagemap_mock_chunk(test, mock, size);
+	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, chunk, addr,
+						      addr + size, 0));
+	node_go(test, node[0]);
+	if (c->peer) {
+		chunk = pagemap_mock_chunk(test, peer, size);
+		KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, chunk, addr,
+							      addr + size, 0));
+	}
+	if (c->policy)
+		node_go(test, node[1]);
+	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&chunk->devmem));
+	KUNIT_EXPECT_EQ(test, node_of(test, addr), node[!c->policy]);
+}
+
+#else
+
+static const struct at_0_case no_nodes[] = { { "none" } };
+
+KUNIT_ARRAY_PARAM_DESC(node, no_nodes, name);
+
+static void node_test(struct kunit *test)
+{
+	kunit_skip(test, "needs CONFIG_NUMA");
+}
+
+#endif
+
 static struct kunit_case devmem_cases[] = {
 	KUNIT_CASE(page_to_devmem_test),
 	KUNIT_CASE(free_order_test),
 	KUNIT_CASE_PARAM(pull_from_0_test, at_0_gen_params),
 	KUNIT_CASE_PARAM(pull_refused_test, at_0_gen_params),
+	KUNIT_CASE_PARAM(node_test, node_gen_params),
 	{}
 };
 
