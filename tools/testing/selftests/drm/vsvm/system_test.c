@@ -505,8 +505,8 @@ TEST_F_TIMEOUT(system, swap_and_write, SECONDS)
 {
 	struct vt_buf *b = &self->b;
 
-	if (swap_begin())
-		SKIP(return, "no swap on " SWAP_DEVICE " (modprobe zram)");
+	if (vt_swap_begin())
+		SKIP(return, "no swap on /dev/zram0 (modprobe zram)");
 	ASSERT_EQ(0, vsvm_madvise(self->t.dev.fd, self->t.vm, b->p, LEN,
 				  DRM_VSVM_MADVISE_LOCATION,
 				  DRM_VSVM_LOC_SYSTEM));
