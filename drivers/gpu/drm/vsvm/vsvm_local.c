@@ -12,6 +12,11 @@
  * lets reclaim go on, so nothing in a worker allocates or takes a lock that is
  * held over an allocation.
  *
+ * The compute queues run by turns, as many at a time as there are processors: a
+ * client whose kernels have no end costs the others of this machine no more than
+ * another process for each processor would. The paging engine comes before all
+ * of that. Who waits for it holds up reclaim, and what it does itself is short.
+ *
  * The link: a table of all transports in this kernel that have a number on it.
  * An engine finds its peer there and works on the peer's VRAM by a pointer that
  * it never keeps over relax(). vsvm_link_sem is held for reading by every worker
@@ -165,24 +170,33 @@ static const struct vsvm_hw_host vsvm_local_host = {
 	.sleep = vsvm_local_sleep,
 };
 
-static void vsvm_local_work(struct work_struct *work)
-{
-	struct vsvm_local_engine *e =
-		container_of(work, struct vsvm_local_engine, work);
-	/* The interrupt handler signals fences, and it does so from in here. */
-	bool cookie = dma_fence_begin_signalling();
-
-	down_read(&vsvm_link_sem);
-	vsvm_hw_run(e->local->hw, e - e->local->engine);
-	up_read(&vsvm_link_sem);
-	dma_fence_end_signalling(cookie);
-}
-
 static void vsvm_local_queue(struct vsvm_local *local, unsigned int engine)
 {
 	struct workqueue_struct *wq = local->wq[min(engine, VSVM_LOCAL_NUM_WQ - 1)];
 
 	queue_work(wq, &local->engine[engine].work);
+}
+
+static void vsvm_local_work(struct work_struct *work)
+{
+	struct vsvm_local_engine *e =
+		container_of(work, struct vsvm_local_engine, work);
+	/* The interrupt handler signals fences, and it does so from in here. */
+	const unsigned int engine = e - e->local->engine;
+	bool cookie = dma_fence_begin_signalling();
+	bool again = false;
+
+	down_read(&vsvm_link_sem);
+	if (engine < VSVM_HW_QUEUE0)
+		vsvm_hw_run(e->local->hw, engine);
+	else
+		again = vsvm_hw_run_turn(e->local->hw, engine,
+					 VSVM_HW_TURN_SLICES);
+	up_read(&vsvm_link_sem);
+	/* Behind the others. */
+	if (again)
+		vsvm_local_queue(e->local, engine);
+	dma_fence_end_signalling(cookie);
 }
 
 static void vsvm_local_doorbell(struct vsvm_transport *t, unsigned int engine)
@@ -199,6 +213,9 @@ static void vsvm_local_reset(struct vsvm_transport *t, unsigned int engine)
 	/* Doorbells get lost from here on; the last line makes up for them. */
 	disable_work_sync(work);
 	vsvm_hw_reset(local->hw, engine);
+	/* Who waits for that shall not depend on what else wants a processor. */
+	scoped_guard(rwsem_read, &vsvm_link_sem)
+		vsvm_hw_run_turn(local->hw, engine, VSVM_HW_TURN_RING(engine));
 	enable_work(work);
 	vsvm_local_queue(local, engine);
 }
@@ -297,13 +314,16 @@ static int vsvm_local_init_queues(struct vsvm_local *local)
 		INIT_WORK(&local->engine[i].work, vsvm_local_work);
 	}
 	for (i = 0; i < VSVM_HW_QUEUE0; i++) {
-		local->wq[i] = alloc_ordered_workqueue("vsvm-%s", WQ_MEM_RECLAIM,
+		const unsigned int first = i == VSVM_HW_PAGING ? WQ_HIGHPRI : 0;
+
+		local->wq[i] = alloc_ordered_workqueue("vsvm-%s",
+						       WQ_MEM_RECLAIM | first,
 						       name[i]);
 		if (!local->wq[i])
 			return -ENOMEM;
 	}
 	local->wq[i] = alloc_workqueue("vsvm-compute", WQ_UNBOUND | WQ_MEM_RECLAIM,
-				       VSVM_HW_NUM_QUEUES);
+				       min(num_online_cpus(), VSVM_HW_NUM_QUEUES));
 	return local->wq[i] ? 0 : -ENOMEM;
 }
 

@@ -364,10 +364,71 @@ static void thread_atomic(struct kunit *test)
 	hw_bench_destroy(b);
 }
 
+/*
+ * All queues spin, and a few threads run them by turns: one invalidation of all
+ * of them after the other, and none takes long.
+ */
+#define NUM_TURNERS	4
+
+struct turner {
+	struct hw_bench *b;
+	pthread_t thread;
+	unsigned int first;
+	bool end;
+};
+
+static void *turner_main(void *arg)
+{
+	struct turner *t = arg;
+	unsigned int i;
+
+	while (!READ_ONCE(t->end))
+		for (i = t->first; i < VSVM_HW_NUM_QUEUES; i += NUM_TURNERS)
+			vsvm_hw_run_turn(t->b->hw, BENCH_QUEUE(i), VSVM_HW_TURN_SLICES);
+	return NULL;
+}
+
+static void thread_invalidate_all(struct kunit *test)
+{
+	struct hw_bench *b = chase_bench(test);
+	const struct vsvm_hw_cmd root = {
+		.op = VSVM_HW_SET_ROOT, .dst = b->root[0], .src = VSVM_HW_NUM_QUEUES,
+	};
+	const struct vsvm_hw_cmd invalidate = {
+		.op = VSVM_HW_TLB_INVALIDATE, .dst = VA, .len = PAGE,
+		.src = VSVM_HW_NUM_QUEUES,
+	};
+	struct turner turner[NUM_TURNERS];
+	struct runner paging;
+	unsigned int i;
+	u64 begin;
+
+	runner_start(&paging, b, VSVM_HW_PAGING);
+	KUNIT_ASSERT_EQ(test, submit(&paging, &root), VSVM_HW_OK);
+	for (i = 0; i < VSVM_HW_NUM_QUEUES; i++)
+		hw_bench_push(b, BENCH_QUEUE(i), &endless);
+	for (i = 0; i < NUM_TURNERS; i++) {
+		turner[i] = (struct turner){ .b = b, .first = i };
+		pthread_create(&turner[i].thread, NULL, turner_main, &turner[i]);
+	}
+	for (i = 0; i < 20; i++) {
+		begin = now_ms();
+		KUNIT_ASSERT_EQ(test, submit(&paging, &invalidate), VSVM_HW_OK);
+		KUNIT_EXPECT_LT(test, now_ms() - begin, 3000);
+	}
+	for (i = 0; i < NUM_TURNERS; i++) {
+		WRITE_ONCE(turner[i].end, true);
+		pthread_join(turner[i].thread, NULL);
+	}
+	runner_end(&paging);
+	hw_bench_destroy(b);
+}
+
 static struct kunit_case thread_cases[] = {
 	KUNIT_CASE(thread_cancel_chase),
 	KUNIT_CASE(thread_stop_chase),
 	KUNIT_CASE(thread_invalidate_during_chase),
+	KUNIT_CASE(thread_invalidate_all),
 	KUNIT_CASE(thread_translation_in_use),
 	KUNIT_CASE(thread_unmap_is_final),
 	KUNIT_CASE(thread_fault_service),

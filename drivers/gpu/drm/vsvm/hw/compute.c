@@ -381,6 +381,8 @@ static u32 run_kernel(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
 		vsvm_hw_unlock(&q->lock);
 		if (status != VSVM_HW_MORE)
 			break;
+		if (vsvm_hw_turn_over(e))
+			return VSVM_HW_TURN;
 		vsvm_hw_relax(hw);
 	}
 	if (status != VSVM_HW_FAULT)
@@ -396,8 +398,8 @@ static u32 run_kernel(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
  * @cmd: the command at its tail
  * @result: gets the address that failed
  *
- * Return: an enum vsvm_hw_status, or VSVM_HW_WAIT if the kernel stalls or the
- * engine was told to stop.
+ * Return: an enum vsvm_hw_status, VSVM_HW_WAIT if the kernel stalls or the
+ * engine was told to stop, or VSVM_HW_TURN.
  */
 u32 vsvm_hw_compute(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
 		    const struct vsvm_hw_cmd *cmd, u64 *result)

@@ -15,8 +15,10 @@
  * them completes, no access by an older translation is under way or to come,
  * and the driver may free the pages. The wait ends: the holder has a slice of
  * bounded length to do, takes no other lock, calls nothing of the driver but
- * dma() and peer(), neither of which waits for memory or for an engine, and
- * lets go of the lock before it stalls on a fault or raises an interrupt.
+ * dma() and peer(), which do not sleep, and lets go of the lock before it
+ * stalls on a fault or raises an interrupt. Then it is the waiter's turn, not
+ * the next slice's: see struct vsvm_hw_lock. So a command takes no longer than
+ * one slice of each queue, whatever the queues have to do.
  */
 #include "vsvm_hw_priv.h"
 

@@ -212,18 +212,30 @@ static unsigned int vector_of(unsigned int engine)
 	return engine < VSVM_HW_QUEUE0 ? engine : VSVM_HW_VEC_COMPUTE;
 }
 
+/**
+ * vsvm_hw_turn_over - count a slice or a command
+ * @e: the engine, from its own run
+ *
+ * Return: true if it was the last of this turn.
+ */
+bool vsvm_hw_turn_over(struct vsvm_hw_engine *e)
+{
+	return e->slices && !--e->slices;
+}
+
 /*
  * Looks at head again after every command, also after what seemed the last:
  * a doorbell that rang before has nothing left to tell, and one that rings
- * later starts another run.
+ * later starts another run. A @slices of 0 is a turn without end.
  */
-void vsvm_hw_run(struct vsvm_hw *hw, unsigned int engine)
+bool vsvm_hw_run_turn(struct vsvm_hw *hw, unsigned int engine, u32 slices)
 {
 	struct vsvm_hw_engine *e;
 
 	if (engine >= VSVM_HW_NUM_ENGINES)
-		return;
+		return false;
 	e = &hw->engine[engine];
+	e->slices = slices;
 	e->tail = READ_ONCE(e->ring->tail);
 	while (!READ_ONCE(e->stop) && ring_has_work(e)) {
 		struct vsvm_hw_cmd *slot = &e->slots[e->tail & (e->size - 1)];
@@ -234,12 +246,20 @@ void vsvm_hw_run(struct vsvm_hw *hw, unsigned int engine)
 		take_command(&cmd, slot);
 		status = do_command(hw, e, &cmd, &result);
 		if (status >= VSVM_HW_UNFINISHED)
-			return;
+			return status == VSVM_HW_TURN;
 		complete_command(e, slot, status, result);
 		if (cmd.flags & VSVM_HW_CMD_IRQ)
 			hw->host.irq(hw->priv, vector_of(engine));
+		if (vsvm_hw_turn_over(e))
+			return true;
 		vsvm_hw_relax(hw);
 	}
+	return false;
+}
+
+void vsvm_hw_run(struct vsvm_hw *hw, unsigned int engine)
+{
+	vsvm_hw_run_turn(hw, engine, 0);
 }
 
 void vsvm_hw_stop(struct vsvm_hw *hw, unsigned int engine)
@@ -271,5 +291,6 @@ void vsvm_hw_reset(struct vsvm_hw *hw, unsigned int engine)
 VSVM_HW_EXPORT(vsvm_hw_init);
 VSVM_HW_EXPORT(vsvm_hw_fini);
 VSVM_HW_EXPORT(vsvm_hw_run);
+VSVM_HW_EXPORT(vsvm_hw_run_turn);
 VSVM_HW_EXPORT(vsvm_hw_stop);
 VSVM_HW_EXPORT(vsvm_hw_reset);

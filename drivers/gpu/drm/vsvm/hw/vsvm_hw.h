@@ -16,8 +16,8 @@ struct vsvm_hw;
  * struct vsvm_hw_host - what the hardware needs from where it runs
  * @dma: pointer to the system memory at DMA address @addr. *@len holds the
  *	bytes wanted, and on return those that the pointer is good for. NULL if
- *	the address cannot be reached. Called from engine context, must not
- *	allocate with direct reclaim.
+ *	the address cannot be reached. Called from engine context, with a
+ *	queue's lock held or without; must not sleep.
  * @irq: raise an interrupt. Called from engine context without hardware locks.
  * @peer: the device of number @n on the link, NULL if there is none or the link
  *	is down. Good until the next @relax of the engine that asked. May be
@@ -77,6 +77,20 @@ void vsvm_hw_fini(struct vsvm_hw *hw);
  * the ring is empty or the engine waits for a replay.
  */
 void vsvm_hw_run(struct vsvm_hw *hw, unsigned int engine);
+
+/*
+ * The same, but return after @slices slices of kernels and commands at most.
+ * True if it could go on at once: it wants another turn, after those of others.
+ * A kernel may have no end, so who runs queues by fewer threads than there are
+ * queues runs them by turns.
+ */
+bool vsvm_hw_run_turn(struct vsvm_hw *hw, unsigned int engine, __u32 slices);
+
+/* A good number of slices: some 10 to 100 us, many times what a change costs. */
+#define VSVM_HW_TURN_SLICES	4
+/* Enough to see a ring of commands off that do nothing, as after a reset. */
+#define VSVM_HW_TURN_RING(engine) \
+	(((engine) < VSVM_HW_QUEUE0 ? VSVM_HW_COPY_RING : VSVM_HW_QUEUE_RING) + 1)
 
 /*
  * Make a run of @engine that is under way, or to come, return without taking

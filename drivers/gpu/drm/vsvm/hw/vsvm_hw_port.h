@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * All that the virtual GPU takes from the place it runs in, besides
- * struct vsvm_hw_host: memory at init, a lock that may sleep, ordered loads
- * and stores, an addition that is atomic to CPUs as well, memory moves. A third
- * place to run in needs a third section.
+ * struct vsvm_hw_host: memory at init, a lock, ordered loads and stores, an
+ * addition that is atomic to CPUs as well, memory moves. A third place to run
+ * in needs a third section.
+ *
+ * Who waits for a lock gets it before who held it last gets it again: a queue
+ * takes its own right after it let go, slice after slice, and an invalidation
+ * must get in between. Nothing sleeps with one held.
  */
 #ifndef _VSVM_HW_PORT_H_
 #define _VSVM_HW_PORT_H_
@@ -14,9 +18,9 @@
 #include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/minmax.h>
-#include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/types.h>
 #include <asm/barrier.h>
@@ -25,28 +29,32 @@
 /* For tests of the hardware alone. */
 #define VSVM_HW_EXPORT	EXPORT_SYMBOL_IF_KUNIT
 
+/*
+ * Who holds one is not preempted, and so done with it when its slice is,
+ * however many others there are that want the processor. With PREEMPT_RT it
+ * may be; it comes back then when the scheduler lets it.
+ */
 struct vsvm_hw_lock {
-	struct mutex mutex;	/* covers what the holder of the lock says */
+	spinlock_t lock;	/* covers what the holder of the lock says */
 };
 
 static inline void vsvm_hw_lock_init(struct vsvm_hw_lock *lock)
 {
-	mutex_init(&lock->mutex);
+	spin_lock_init(&lock->lock);
 }
 
 static inline void vsvm_hw_lock_fini(struct vsvm_hw_lock *lock)
 {
-	mutex_destroy(&lock->mutex);
 }
 
 static inline void vsvm_hw_lock(struct vsvm_hw_lock *lock)
 {
-	mutex_lock(&lock->mutex);
+	spin_lock(&lock->lock);
 }
 
 static inline void vsvm_hw_unlock(struct vsvm_hw_lock *lock)
 {
-	mutex_unlock(&lock->mutex);
+	spin_unlock(&lock->lock);
 }
 
 static inline void vsvm_hw_atomic_add(void *p, u64 value)
@@ -94,8 +102,8 @@ typedef __u64 u64;
 	_a < _b ? _a : _b; })
 
 /*
- * Fair, as the kernel's mutex is in the long run: a queue takes its lock again
- * right after it let go, and an invalidation must get in between.
+ * By numbers that are drawn. Here the holder may be preempted: a process has to
+ * keep the number of threads small that are in the middle of a slice.
  */
 struct vsvm_hw_lock {
 	pthread_mutex_t mutex;

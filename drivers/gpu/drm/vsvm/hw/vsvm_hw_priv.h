@@ -41,6 +41,7 @@ enum vsvm_hw_unfinished {
 	VSVM_HW_MORE = VSVM_HW_UNFINISHED,	/* call again */
 	VSVM_HW_FAULT,				/* no translation */
 	VSVM_HW_WAIT,				/* stalled, or told to stop */
+	VSVM_HW_TURN,				/* its turn is over */
 };
 
 struct vsvm_hw_engine {
@@ -52,6 +53,7 @@ struct vsvm_hw_engine {
 	u32 cancel;		/* ring->cancel as last seen */
 	bool cancelling;	/* [tail, cancel) is to be cancelled */
 	bool stop;		/* set by anyone: return soon */
+	u32 slices;		/* left of this turn */
 	u32 bad_heads;		/* runs that found head out of reach of tail */
 };
 
@@ -112,6 +114,7 @@ static inline void vsvm_hw_relax(struct vsvm_hw *hw)
 
 /* vsvm_hw.c */
 bool vsvm_hw_cancelled(struct vsvm_hw_engine *e);
+bool vsvm_hw_turn_over(struct vsvm_hw_engine *e);
 
 /* vram.c */
 int vsvm_hw_vram_init(struct vsvm_hw *hw, bool sanitize);

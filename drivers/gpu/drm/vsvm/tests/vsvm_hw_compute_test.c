@@ -196,6 +196,28 @@ static void compute_result(struct kunit *test)
 	vsvm_hw_free(t);
 }
 
+/* A turn at a time, of one slice or of two: the same, whoever ran in between. */
+static void compute_turns(struct kunit *test)
+{
+	struct compute_test *t = begin(test);
+	struct hw_bench *b = t->b;
+	struct vsvm_hw_ring *ring = &b->shared->ring[BENCH_QUEUE(0)];
+	unsigned int turns = 0;
+
+	hw_window_map_all(b);
+	hw_bench_push(b, BENCH_QUEUE(0), &t->job->cmd);
+	while (vsvm_hw_run_turn(b->hw, BENCH_QUEUE(0), 1 + turns % 2)) {
+		/* Another queue's, which is at another command. */
+		vsvm_hw_run_turn(b->hw, BENCH_QUEUE(1), 1);
+		KUNIT_ASSERT_LT(test, turns++, 10);
+	}
+	KUNIT_EXPECT_EQ(test, ring->tail, ring->head);
+	KUNIT_EXPECT_EQ(test, hw_bench_slot(b, BENCH_QUEUE(0), 0)->status, VSVM_HW_OK);
+	model_run(t->model, t->job);
+	expect_memory(t);
+	vsvm_hw_free(t);
+}
+
 /* The same through large pages of VRAM, where a slice needs one translation. */
 static void compute_large(struct kunit *test)
 {
@@ -400,6 +422,7 @@ static void compute_dma_split(struct kunit *test)
 
 static struct kunit_case compute_cases[] = {
 	KUNIT_CASE_PARAM(compute_result, job_gen_params),
+	KUNIT_CASE_PARAM(compute_turns, job_gen_params),
 	KUNIT_CASE_PARAM(compute_large, job_gen_params),
 	KUNIT_CASE_PARAM(compute_fault, job_gen_params),
 	KUNIT_CASE_PARAM(compute_cancel, job_gen_params),

@@ -496,6 +496,45 @@ static void ring_random(struct kunit *test)
 	hw_bench_destroy(peer);
 }
 
+/* Each command counts, and so does a slice of one that has no end. */
+static void ring_turns(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	const struct vsvm_hw_cmd nop = { .op = VSVM_HW_NOP };
+	const struct vsvm_hw_cmd endless = {
+		.op = VSVM_HW_K_CHASE, .dst = DST_VA, .src = DST_VA, .arg = 8,
+	};
+	struct vsvm_hw_ring *ring = &b->shared->ring[BENCH_QUEUE(0)];
+	unsigned int i;
+
+	hw_bench_map(b, 0, DST_VA, PTE_SYSTEM(0) | PTE_RW);
+	*(u64 *)b->system = DST_VA;
+	for (i = 0; i < 5; i++)
+		hw_bench_push(b, BENCH_QUEUE(0), &nop);
+	hw_bench_push(b, BENCH_QUEUE(0), &endless);
+	KUNIT_EXPECT_TRUE(test, vsvm_hw_run_turn(b->hw, BENCH_QUEUE(0), 2));
+	KUNIT_EXPECT_EQ(test, ring->tail, 2);
+	KUNIT_EXPECT_TRUE(test, vsvm_hw_run_turn(b->hw, BENCH_QUEUE(0), 2));
+	KUNIT_EXPECT_EQ(test, ring->tail, 4);
+	for (i = 0; i < 3; i++) {
+		b->relaxed = 0;
+		KUNIT_EXPECT_TRUE(test, vsvm_hw_run_turn(b->hw, BENCH_QUEUE(0), 4));
+		KUNIT_EXPECT_EQ(test, b->relaxed, 3);
+	}
+	KUNIT_EXPECT_EQ(test, ring->tail, 5);
+	/* Neither one that is told to stop wants another turn, nor one that is done. */
+	vsvm_hw_stop(b->hw, BENCH_QUEUE(0));
+	KUNIT_EXPECT_FALSE(test, vsvm_hw_run_turn(b->hw, BENCH_QUEUE(0), 4));
+	vsvm_hw_reset(b->hw, BENCH_QUEUE(0));
+	KUNIT_EXPECT_TRUE(test, vsvm_hw_run_turn(b->hw, BENCH_QUEUE(0), 4));
+	hw_bench_cancel(b, BENCH_QUEUE(0));
+	KUNIT_EXPECT_FALSE(test, vsvm_hw_run_turn(b->hw, BENCH_QUEUE(0), 4));
+	KUNIT_EXPECT_EQ(test, ring->tail, 6);
+	KUNIT_EXPECT_EQ(test, hw_bench_slot(b, BENCH_QUEUE(0), 5)->status,
+			VSVM_HW_ERR_CANCELLED);
+	KUNIT_EXPECT_FALSE(test, vsvm_hw_run_turn(b->hw, VSVM_HW_NUM_ENGINES, 4));
+}
+
 static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_offsets),
 	KUNIT_CASE(ring_layout),
@@ -512,6 +551,7 @@ static struct kunit_case ring_cases[] = {
 	KUNIT_CASE(ring_stale_cancel),
 	KUNIT_CASE(ring_late_cancel),
 	KUNIT_CASE(ring_stop),
+	KUNIT_CASE(ring_turns),
 	KUNIT_CASE(ring_cancel_by_reset),
 	KUNIT_CASE_SLOW(ring_random),
 	{ }
