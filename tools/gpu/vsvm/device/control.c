@@ -160,6 +160,12 @@ static u32 do_engine_reset(struct engine_device *dev, const u64 *arg)
 	vsvm_hw_stop(dev->hw, w->engine);
 	pthread_mutex_lock(&w->lock);
 	vsvm_hw_reset(dev->hw, w->engine);
+	if (w->engine >= VSVM_HW_QUEUE0) {
+		/* The driver waits for that: not for the others' turns. */
+		link_enter();
+		vsvm_hw_run_turn(dev->hw, w->engine, VSVM_HW_TURN_RING(w->engine));
+		link_leave();
+	}
 	pthread_mutex_unlock(&w->lock);
 	/* Doorbells that came while it was stopped did nothing. */
 	worker_kick(w);

@@ -73,7 +73,6 @@ static int device_start(struct engine_device *dev, struct vm *vm, unsigned int i
 	dev->index = i;
 	dev->bar = vm->device[i].bar;
 	pthread_mutex_init(&dev->control, NULL);
-	pthread_mutex_init(&dev->spawn, NULL);
 	dev->vram = mmap(NULL, vm->shape.vram, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (dev->vram == MAP_FAILED)
@@ -122,12 +121,12 @@ void engine_main(struct vm *vm)
 	prctl(PR_SET_NAME, "vsvm-engine");
 	prctl(PR_SET_TIMERSLACK, ENGINE_SLACK_NS);
 	engine.vm = vm;
-	for (i = 0; i < vm->shape.devices; i++) {
+	err = pool_start();
+	for (i = 0; i < vm->shape.devices && !err; i++)
 		err = device_start(&engine.device[i], vm, i);
-		if (err) {
-			complain("engines cannot start: %s", strerror(err));
-			_exit(1);
-		}
+	if (err) {
+		complain("engines cannot start: %s", strerror(err));
+		_exit(1);
 	}
 	for (i = 0; i < vm->shape.devices; i++)
 		vm_raise(vm, i, VSVM_PCI_VEC_CONTROL);

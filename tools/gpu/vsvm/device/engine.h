@@ -4,13 +4,14 @@
  *
  * Locks, outermost first: device.control, worker.lock, link. A worker's lock is
  * held over a run of the hardware; who closes device.open, stops the hardware
- * and has then had each worker's lock once knows that there are no runs.
+ * and has then had each worker's lock once knows that there are no runs. The
+ * pool's lock (worker.c) is taken with none of these held but device.control,
+ * and none is taken under it.
  */
 #ifndef _VSVM_DEVICE_ENGINE_H_
 #define _VSVM_DEVICE_ENGINE_H_
 
 #include <pthread.h>
-#include <semaphore.h>
 
 #include "vm.h"
 
@@ -21,10 +22,10 @@ struct worker {
 	struct engine_device *dev;
 	unsigned int engine;
 	pthread_mutex_t lock;
-	/* Compute queues only: */
-	bool started;		/* covered by engine_device.spawn */
-	u32 pending;
-	sem_t wake;
+	/* Compute queues only, covered by the pool's lock: */
+	bool wanted;		/* shall run */
+	bool running;
+	struct worker *next;	/* of those that wait for their turn */
 };
 
 struct engine_device {
@@ -32,7 +33,6 @@ struct engine_device {
 	unsigned int index;
 	struct vsvm_pci_bar *bar;
 	pthread_mutex_t control;	/* covers requests and orders */
-	pthread_mutex_t spawn;
 	bool open;		/* runs may begin */
 	/* Change while there are no runs: */
 	u8 *vram;
@@ -58,6 +58,7 @@ int engine_thread(void *(*fn)(void *arg), void *arg);
 void engine_wait(int fd);
 
 /* worker.c */
+int pool_start(void);
 int workers_start(struct engine_device *dev);
 void workers_halt(struct engine_device *dev);
 void worker_kick(struct worker *w);

@@ -1,13 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * A thread for each engine of the hardware. Those of paging and copies wait for
- * their doorbell themselves, as every hand-over costs a wake-up. Compute queues
- * have one doorbell together, and a thread only once they are used:
+ * What runs the engines of the hardware. Those of paging and copies have a thread
+ * each, which waits for its doorbell itself, as every hand-over costs a wake-up.
+ * Compute queues have one doorbell together, and go by turns:
  *
- *   doorbell COMPUTE ──> dispatcher ── bell[] ──> thread of the queue
+ *   doorbell COMPUTE ──> dispatcher ── bell[] ──> queue ──> thread of the pool
+ *                                                   ^── again ──┘
+ *
+ * The pool is one for all devices and has a thread for each processor. A guest
+ * may have hundreds of queues with kernels that never end: it gets the processors
+ * that there are, and the host as many threads to divide them among. Nor are there
+ * ever more than so many slices under way that an invalidation may have to wait
+ * for.
  */
+#include <sched.h>
+
 #include "engine.h"
 #include "link.h"
+
+#define POOL_MAX_THREADS	64u
+
+/* Queues that are to run, in the order in which they shall. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct worker *first;
+	struct worker *last;
+} pool = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.more = PTHREAD_COND_INITIALIZER,
+};
 
 /* Some times what it takes to wake a thread on an idle processor. */
 #define COPIER_LINGER_NS	200000ull
@@ -80,48 +102,94 @@ static void *copier_main(void *arg)
 	return NULL;
 }
 
-static void *queue_main(void *arg)
+/* Return: true if its turn is over, but not what it has to do. */
+static bool queue_run(struct worker *w)
 {
-	struct worker *w = arg;
+	bool again = false;
 
+	pthread_mutex_lock(&w->lock);
+	if (READ_ONCE(w->dev->open)) {
+		link_enter();
+		again = vsvm_hw_run_turn(w->dev->hw, w->engine, VSVM_HW_TURN_SLICES);
+		link_leave();
+	}
+	pthread_mutex_unlock(&w->lock);
+	return again;
+}
+
+/* With the pool's lock. One that runs comes back by itself: see pool_main(). */
+static void pool_add(struct worker *w)
+{
+	w->wanted = true;
+	w->next = NULL;
+	if (pool.first)
+		pool.last->next = w;
+	else
+		pool.first = w;
+	pool.last = w;
+	pthread_cond_signal(&pool.more);
+}
+
+static void *pool_main(void *arg)
+{
+	struct worker *w;
+	bool again;
+
+	(void)arg;
+	pthread_mutex_lock(&pool.lock);
 	for (;;) {
-		if (sem_wait(&w->wake))
-			continue;
-		/* Before the run: whoever comes later wakes us again. */
-		__atomic_exchange_n(&w->pending, 0, __ATOMIC_SEQ_CST);
-		worker_run(w);
+		while (!pool.first)
+			pthread_cond_wait(&pool.more, &pool.lock);
+		w = pool.first;
+		pool.first = w->next;
+		/* Before the run: whoever comes later makes it run again. */
+		w->wanted = false;
+		w->running = true;
+		pthread_mutex_unlock(&pool.lock);
+		again = queue_run(w);
+		pthread_mutex_lock(&pool.lock);
+		w->running = false;
+		if (again || w->wanted)
+			pool_add(w);
 	}
 	return NULL;
 }
 
-/* A queue that gets no thread is one that hangs: the driver will reset it. */
-static bool queue_start(struct worker *w)
+/**
+ * pool_start - start the threads that run the compute queues
+ *
+ * Return: 0 or an errno.
+ */
+int pool_start(void)
 {
-	struct engine_device *dev = w->dev;
-	static u32 told;
+	unsigned int num, i;
+	cpu_set_t set;
 	int err = 0;
 
-	pthread_mutex_lock(&dev->spawn);
-	if (!w->started) {
-		err = engine_thread(queue_main, w);
-		w->started = !err;
-		/* Once: a guest may ring for it without end. */
-		if (err && !__atomic_exchange_n(&told, 1, __ATOMIC_SEQ_CST))
-			complain("no thread for queue %u: %s",
-				 w->engine - VSVM_HW_QUEUE0, strerror(err));
-	}
-	pthread_mutex_unlock(&dev->spawn);
-	return !err;
+	/* Those that this process may use. With more than the set has room for: all. */
+	if (!sched_getaffinity(0, sizeof(set), &set))
+		num = CPU_COUNT(&set);
+	else
+		num = POOL_MAX_THREADS;
+	num = min(num, POOL_MAX_THREADS);
+	for (i = 0; i < num && !err; i++)
+		err = engine_thread(pool_main, NULL);
+	return err;
 }
 
 /* Make @w look at its ring. */
 void worker_kick(struct worker *w)
 {
-	if (w->engine < VSVM_HW_QUEUE0)
+	if (w->engine < VSVM_HW_QUEUE0) {
 		event_ring(worker_bell(w));
-	else if (queue_start(w) &&
-		 !__atomic_exchange_n(&w->pending, 1, __ATOMIC_SEQ_CST))
-		sem_post(&w->wake);
+		return;
+	}
+	pthread_mutex_lock(&pool.lock);
+	if (w->running)
+		w->wanted = true;
+	else if (!w->wanted)
+		pool_add(w);
+	pthread_mutex_unlock(&pool.lock);
 }
 
 static void *dispatcher_main(void *arg)
@@ -159,7 +227,6 @@ int workers_start(struct engine_device *dev)
 		w->dev = dev;
 		w->engine = i;
 		pthread_mutex_init(&w->lock, NULL);
-		sem_init(&w->wake, 0, 0);
 	}
 	for (i = 0; i < VSVM_HW_QUEUE0 && !err; i++)
 		err = engine_thread(copier_main, &dev->worker[i]);

@@ -332,7 +332,7 @@ static void device_compute(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, page[PAGE - 1], 0x5a);
 }
 
-/* All queues at once, each with a thread of its own. */
+/* All queues at once. */
 static void device_all_queues(struct kunit *test)
 {
 	struct guest *g = guest_create(test, 1);
