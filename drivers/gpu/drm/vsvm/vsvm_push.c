@@ -96,12 +96,18 @@ void vsvm_push_fill(struct vsvm_push *push, u64 dst, u64 value, u64 step,
  */
 void vsvm_push_mark(struct vsvm_push *push, u64 dst, u64 len, bool in_use)
 {
-	*vsvm_push_next(push) = (struct vsvm_hw_cmd) {
-		.op = VSVM_HW_MARK,
-		.dst = dst,
-		.len = len,
-		.arg = in_use,
-	};
+	u64 done, piece;
+
+	/* Memory that gets free is poisoned: how much is up to a client. */
+	for (done = 0; done < len; done += piece) {
+		piece = min(len - done, VSVM_PUSH_PIECE);
+		*vsvm_push_next(push) = (struct vsvm_hw_cmd) {
+			.op = VSVM_HW_MARK,
+			.dst = dst + done,
+			.len = piece,
+			.arg = in_use,
+		};
+	}
 }
 
 /**
