@@ -69,7 +69,7 @@ vsvm_pci_hw_create(const struct vsvm_pci *pci,
 
 /* vsvm_pci_check.c */
 struct vsvm_pci_hw;
-int vsvm_pci_check_before(const struct vsvm_pci *pci);
+int vsvm_pci_check_before(const struct vsvm_pci *pci, u64 vram_size);
 int vsvm_pci_check_memory(struct vsvm_pci_hw *hw);
 
 /* vsvm_pci_hw.c */

@@ -48,12 +48,13 @@ static int vsvm_pci_check_ram(const struct vsvm_pci *pci)
 /**
  * vsvm_pci_check_before - what can be told without the device
  * @pci: function
+ * @vram_size: of what it says that it has, what will be used, in bytes
  *
  * Return: 0, or -ENXIO with a reason in the log.
  */
-int vsvm_pci_check_before(const struct vsvm_pci *pci)
+int vsvm_pci_check_before(const struct vsvm_pci *pci, u64 vram_size)
 {
-	if (READ_ONCE(pci->bar->device.vram_size) < SZ_2M)
+	if (!vram_size)
 		return dev_err_probe(&pci->pdev->dev, -ENXIO, "it has no VRAM\n");
 	return vsvm_pci_check_iommu(&pci->pdev->dev) ?:
 	       vsvm_pci_check_ram(pci);

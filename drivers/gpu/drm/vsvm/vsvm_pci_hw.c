@@ -381,7 +381,7 @@ static int vsvm_pci_hw_init(struct vsvm_pci_hw *hw,
 {
 	int err;
 
-	err = vsvm_pci_check_before(hw->pci);
+	err = vsvm_pci_check_before(hw->pci, config->vram_size);
 	if (err)
 		return err;
 	err = vsvm_pci_hw_request_irqs(hw);
@@ -417,6 +417,7 @@ vsvm_pci_hw_create(const struct vsvm_pci *pci,
 		   void (*irq)(void *data, unsigned int vector),
 		   void (*lost)(void *data), void *data)
 {
+	/* Once: what is checked must be what is used, whatever the device does. */
 	const u64 there = READ_ONCE(pci->bar->device.vram_size);
 	struct vsvm_transport_config fits = *config;
 	struct vsvm_pci_hw *hw;

@@ -267,11 +267,12 @@ static bool vsvm_ring_put(struct vsvm_ring *ring, struct vsvm_sub *sub,
 		const bool irq = !(head & irqs) ||
 				 (last && sub && head == end - 1);
 
+		/* Only written: what is read there is anyone's. */
 		*slot = *cmd;
 		/* Not the ring's generation: not completed. */
 		slot->generation = ring->generation - 1;
 		if (irq)
-			slot->flags |= VSVM_HW_CMD_IRQ;
+			slot->flags = cmd->flags | VSVM_HW_CMD_IRQ;
 		ring->owner[head & slots] = sub;
 		bell |= irq || !(head % VSVM_RING_BELL_STEP);
 	}
@@ -492,7 +493,7 @@ void vsvm_ring_replay(struct vsvm_ring *ring)
 	if (ring->dead)
 		return;
 	/* Release: the page tables were written before. */
-	smp_store_release(&ring->hw->replay, ring->hw->replay + 1);
+	smp_store_release(&ring->hw->replay, ++ring->replay);
 	vsvm_transport_doorbell(ring->vdev->hw, ring->engine);
 }
 

@@ -72,6 +72,7 @@ struct vsvm_sub {
  * @head: index of the next command to be written
  * @seen: index of the first command whose completion was not looked at
  * @generation: counts resets; completions of another one are ignored
+ * @replay: counts replays
  * @stopped: a reset is under way: nothing goes in or out
  * @dead: the hardware is gone
  * @room: woken when slots became free
@@ -88,6 +89,7 @@ struct vsvm_ring {
 	u32 head;
 	u32 seen;
 	u32 generation;
+	u32 replay;
 	bool stopped;
 	bool dead;
 	wait_queue_head_t room;
