@@ -4,6 +4,7 @@
  * what can go wrong with a device. Each line is answered by one.
  *
  *   kill   stop   cont                    the engine process
+ *   freeze MS                             that and the supervisor: nobody answers
  *   unplug I   plug I                     the function gpuI
  *   hostile SEED MS                       see hostile.c
  *   quiet-next   pause-check   status     see machine.c
@@ -11,8 +12,10 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "supervisor.h"
@@ -73,6 +76,32 @@ static void run_cont(struct supervisor *s, const char *args, char *reply)
 	kill(s->engine, SIGCONT);
 	s->stopped = false;
 	say(reply, NULL);
+}
+
+/* Not before the answer was sent. */
+static void run_freeze(struct supervisor *s, const char *args, char *reply)
+{
+	const unsigned long ms = strtoul(args, NULL, 10);
+
+	if (!ms || ms > 600000)
+		say(reply, "freeze MS");
+	else
+		run_stop(s, "", reply);
+	if (!strcmp(reply, "ok"))
+		s->freeze_ms = ms;
+}
+
+static void freeze(struct supervisor *s)
+{
+	const struct timespec ts = {
+		.tv_sec = s->freeze_ms / 1000,
+		.tv_nsec = s->freeze_ms % 1000 * 1000000l,
+	};
+	char reply[REPLY_SIZE];
+
+	s->freeze_ms = 0;
+	nanosleep(&ts, NULL);
+	run_cont(s, "", reply);
 }
 
 static void with_device(struct supervisor *s, const char *args, char *reply,
@@ -150,6 +179,7 @@ static const struct command commands[] = {
 	{ "kill", run_kill },
 	{ "stop", run_stop },
 	{ "cont", run_cont },
+	{ "freeze", run_freeze },
 	{ "unplug", run_unplug },
 	{ "plug", run_plug },
 	{ "hostile", run_hostile },
@@ -179,6 +209,8 @@ static void obey_line(struct supervisor *s, const char *line)
 	/* Who does not read gets none. */
 	if (send(s->control_fd, reply, i, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return;
+	if (s->freeze_ms)
+		freeze(s);
 }
 
 /* Take what has come, and do the lines that are complete. */

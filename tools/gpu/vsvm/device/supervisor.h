@@ -41,6 +41,7 @@ struct supervisor {
 	bool no_reboot;
 	bool root_ports;
 	/* Tests */
+	u32 freeze_ms;
 	bool quiet_next;
 	u32 num_off;		/* of the board, as last seen */
 	char quiet[96];

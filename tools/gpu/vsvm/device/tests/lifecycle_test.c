@@ -93,6 +93,21 @@ static void life_hang(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, guest_copy_in(g, 0, 0x1000, PAGE), VSVM_HW_OK);
 }
 
+/* Nobody is there who could answer, or do anything about it, for a while. */
+static void life_frozen(struct kunit *test)
+{
+	struct guest *g = guest_create(test, 1);
+	u64 begin;
+
+	KUNIT_ASSERT_EQ(test, guest_start(g, 0), VSVM_HW_OK);
+	begin = now_ms();
+	KUNIT_ASSERT_TRUE(test, guest_ask(g, "freeze 700"));
+	event_ring(g->dev[0].bell[VSVM_PCI_BELL_RESET]);
+	KUNIT_EXPECT_EQ(test, guest_copy_in(g, 0, 0x1000, PAGE), VSVM_HW_OK);
+	KUNIT_EXPECT_GT(test, now_ms() - begin, 690);
+	KUNIT_EXPECT_EQ(test, guest_restarts(g), 0);
+}
+
 /* A request that nobody rings for counts as one that is not answered. */
 static void life_unanswered(struct kunit *test)
 {
@@ -407,6 +422,7 @@ static void life_control_lines(struct kunit *test)
 	static const char * const bad[] = {
 		"nonsense", "killer", "plug", "plug 9", "plug 0", "unplug x", "unplug 0",
 		"hostile", "hostile 1", "hostile 1 0", "kil", "status?",
+		"freeze", "freeze 0", "freeze x",
 	};
 	struct guest *g = guest_create(test, 1);
 	char line[600];
@@ -427,6 +443,7 @@ static struct kunit_case life_cases[] = {
 	KUNIT_CASE(life_crash),
 	KUNIT_CASE(life_killed),
 	KUNIT_CASE(life_hang),
+	KUNIT_CASE(life_frozen),
 	KUNIT_CASE(life_unanswered),
 	KUNIT_CASE(life_other_unanswered),
 	KUNIT_CASE(life_off_is_quiet),
