@@ -28,15 +28,6 @@
 #define TO_VRAM		1
 #define FROM_VRAM	2
 
-static int tell(const struct vt *t, const char *file, const char *text)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%s/%s", t->dev.name,
-		 file);
-	return vsvm_write_file(path, text);
-}
-
 FIXTURE(additions) {
 	struct vt t;
 	struct vt_buf b;
@@ -157,7 +148,7 @@ static void *reset_on_and_on(void *arg)
 		char text[8];
 
 		snprintf(text, sizeof(text), "%d", i % 2 ? TO_VRAM : FROM_VRAM);
-		r->err = tell(r->t, "reset", text);
+		r->err = vt_tell(r->t, "reset", text);
 		vt_sleep_ms(1);
 	}
 	return NULL;
@@ -210,7 +201,7 @@ TEST_F_TIMEOUT(additions, compact, SECONDS)
 	ASSERT_EQ(0, vt_buf_add(t, &self->b, 0, LEN, 1));
 	ASSERT_EQ(0, vsvm_query_stats(t->dev.fd, &before));
 	snprintf(text, sizeof(text), "%llx %lx", vsvm_addr(self->b.p), LEN);
-	ASSERT_EQ(0, tell(t, "compact", text));
+	ASSERT_EQ(0, vt_tell(t, "compact", text));
 	ASSERT_EQ(0, vt_buf_elsewhere(t, &self->b, IN_VRAM));
 	ASSERT_EQ(0, vsvm_query_stats(t->dev.fd, &after));
 	vsvm_stats_sub(&after, &before);
@@ -246,14 +237,14 @@ TEST_F_TIMEOUT(additions, statistics, SECONDS)
 	ASSERT_NE(NULL, text);
 	ASSERT_EQ(0, vsvm_prefetch(self->t.dev.fd, self->t.vm, self->b.p,
 				   LARGE_PAGE, DRM_VSVM_LOC_SYSTEM, NULL, NULL));
-	ASSERT_EQ(0, tell(&self->t, "drm_pagemap", "0"));
+	ASSERT_EQ(0, vt_tell(&self->t, "drm_pagemap", "0"));
 	ASSERT_EQ(0, vsvm_prefetch(self->t.dev.fd, self->t.vm, self->b.p,
 				   LARGE_PAGE, DRM_VSVM_LOC_DEVICE, NULL, NULL));
 	ASSERT_NE(0u, statistics(&self->t, text, 64 * KIB));
 	snprintf(line, sizeof(line), "moved: %lu pages\n", LARGE_PAGE / PAGE);
 	EXPECT_NE(NULL, strstr(text, line));
 	EXPECT_NE(NULL, strstr(text, "waste: 0 bytes\n"));
-	ASSERT_EQ(0, tell(&self->t, "drm_pagemap", "0"));
+	ASSERT_EQ(0, vt_tell(&self->t, "drm_pagemap", "0"));
 	ASSERT_NE(0u, statistics(&self->t, text, 64 * KIB));
 	EXPECT_EQ(NULL, strstr(text, line));
 	free(text);

@@ -173,6 +173,12 @@ __u64 vt_now_ms(void);
 int vt_swap_begin(void);
 void vt_swap_end(void);
 
+/* The number that follows @text in the last message that has it, or -1. */
+long vt_log_number(const char *text);
+
+/* Write @text to a file of the GPU in debugfs. */
+int vt_tell(const struct vt *t, const char *file, const char *text);
+
 /* Syncobjs, and the jobs that go with them. */
 int vt_syncobj_create(struct vt *t, __u32 *handle);
 void vt_syncobj_destroy(struct vt *t, __u32 handle);

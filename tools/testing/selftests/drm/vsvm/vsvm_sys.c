@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * What tests ask of the kernel besides, see vsvm_test.h.
+ */
+#define _GNU_SOURCE
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/klog.h>
+
+#include "vsvm_test.h"
+
+/* Of klogctl(2), which has no names for them. */
+#define SYSLOG_READ_ALL	3
+#define SYSLOG_SIZE	10
+
+long vt_log_number(const char *text)
+{
+	const int size = klogctl(SYSLOG_SIZE, NULL, 0);
+	char *log = calloc(1, size > 0 ? size + 1 : 1), *found;
+	long number = -1;
+
+	if (size < 0 || !log || klogctl(SYSLOG_READ_ALL, log, size) < 0)
+		return -1;
+	for (found = log; (found = strstr(found, text)); number = atol(found))
+		found += strlen(text);
+	free(log);
+	return number;
+}
+
+int vt_tell(const struct vt *t, const char *file, const char *text)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%s/%s", t->dev.name,
+		 file);
+	return vsvm_write_file(path, text);
+}
