@@ -231,6 +231,42 @@ TEST_F_TIMEOUT(mm, madvise_free, SECONDS)
 	ASSERT_EQ(0, works(&self->t, &self->b));
 }
 
+/*
+ * Freed at home, written by the GPU, and then reclaim comes by: what was written
+ * is no longer free to go, whether it went to VRAM for that or not.
+ */
+static int free_write_reclaim(struct vt *t, struct vt_buf *b, __u32 location)
+{
+	long there;
+	int err;
+
+	if (VT_WRONG(!vt_buf_check(b)) || VT_WRONG(!madvise(b->p, LEN, MADV_FREE)) ||
+	    VT_WRONG(!vsvm_madvise(t->dev.fd, t->vm, b->p, LEN,
+				   DRM_VSVM_MADVISE_LOCATION, location)))
+		return 1;
+	err = vsvm_prefetch(t->dev.fd, t->vm, b->p, LEN, location, NULL, NULL);
+	if (VT_WRONG(!err) || VT_WRONG(!vt_buf_fill(t, b, 0, LEN, 0x5c)))
+		return 1;
+	there = vt_pages_at(t, b->p, LEN, IN_VRAM);
+	err = vsvm_prefetch(t->dev.fd, t->vm, b->p, LEN, DRM_VSVM_LOC_SYSTEM,
+			    NULL, NULL);
+	return VT_WRONG(there == (location ? (long)(LEN / PAGE) : 0)) ||
+	       VT_WRONG(!err) || VT_WRONG(!madvise(b->p, LEN, MADV_PAGEOUT)) ||
+	       VT_WRONG(!vt_buf_check(b)) || works(t, b);
+}
+
+TEST_F_TIMEOUT(mm, free_then_write_in_vram, SECONDS)
+{
+	ASSERT_EQ(0, free_write_reclaim(&self->t, &self->b,
+					DRM_VSVM_LOC_DEVICE));
+}
+
+TEST_F_TIMEOUT(mm, free_then_write_in_ram, SECONDS)
+{
+	ASSERT_EQ(0, free_write_reclaim(&self->t, &self->b,
+					DRM_VSVM_LOC_SYSTEM));
+}
+
 TEST_F_TIMEOUT(mm, unmap_gives_vram_back, SECONDS)
 {
 	__u64 used = vt_vram_used(&self->t);

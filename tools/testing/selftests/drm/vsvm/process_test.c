@@ -190,6 +190,25 @@ TEST_F_TIMEOUT(process, grandchild_writes, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
+/* The file is closed, its address space gone: the pages stay, and come home. */
+TEST_F_TIMEOUT(process, closed_while_in_vram, SECONDS)
+{
+	struct vt other;
+	__u64 used;
+
+	ASSERT_EQ(0, vt_open(&other));
+	vt_close(&self->t);
+	ASSERT_EQ(0, vt_buf_elsewhere(&other, &self->b, IN_VRAM));
+	used = vt_vram_used(&other);
+	ASSERT_EQ(0, vt_buf_check_range(&self->b, MIB, 2 * MIB + PAGE));
+	/* The rest has nobody any more who could evict it but the core. */
+	ASSERT_EQ(0, vsvm_evict(&other.dev));
+	ASSERT_EQ(0, vt_buf_elsewhere(&other, &self->b, IN_RAM));
+	ASSERT_EQ(0, vt_buf_check(&self->b));
+	ASSERT_EQ(0, vt_vram_settles(&other, used - LEN));
+	vt_close(&other);
+}
+
 /* A process of its own: fills VRAM, tells so, and waits to be told to end. */
 static int owner(int ready, int go)
 {
@@ -433,6 +452,73 @@ TEST_F_TIMEOUT(exit, killed_while_a_job_runs, SECONDS)
 	EXPECT_EQ(1u, after.jobs_failed);
 	ASSERT_EQ(0, vt_fill(&self->t, p, MIB, 9));
 	ASSERT_EQ(0, vt_all(p, 9, MIB));
+}
+
+/* Keeps a file open whose address space is another process's. */
+static int keeps_file(struct vt *t, int go, const void *p)
+{
+	return VT_WRONG(!vt_await(go)) ||
+	       VT_WRONG(vt_fill(t, (void *)p, 1, 1) == -EPERM);
+}
+
+/* Leaves a job behind that never ends by itself, and memory in VRAM. */
+static int leaves_job(int ready, int go, int *result)
+{
+	struct drm_vsvm_kernel kernel;
+	struct vt_buf b;
+	struct vt t;
+
+	if (VT_WRONG(!vt_open(&t)))
+		return 1;
+	if (!fork()) {
+		*result = keeps_file(&t, go, result);
+		vt_wake(ready);
+		_exit(0);
+	}
+	if (VT_WRONG(!vt_buf_map(&b, LEN, VT_SMALL)) ||
+	    VT_WRONG(!vt_buf_fill(&t, &b, 0, b.len, 3)))
+		return 1;
+	vt_endless(&kernel, (__u64 *)b.p);
+	if (VT_WRONG(!vt_submit(&t, t.vm, &kernel, 1, NULL, 0)))
+		return 1;
+	vt_wake(ready);
+	pause();
+	return 1;
+}
+
+/*
+ * The file is still open when the memory behind its address space has gone. The
+ * GPU's next access is the job's end, and nothing of it is left in VRAM.
+ */
+TEST_F_TIMEOUT(exit, file_outlives_the_memory, SECONDS)
+{
+	int *result = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	__u64 end = vt_now_ms() + 20000;
+	struct drm_vsvm_stats before, after;
+	pid_t pid;
+
+	ASSERT_NE(MAP_FAILED, result);
+	*result = -1;
+	ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &before));
+	pid = fork();
+	if (!pid)
+		_exit(leaves_job(self->ready[1], self->go[0], result));
+	ASSERT_EQ(0, vt_await(self->ready[0]));
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(SIGKILL, vt_join(pid));
+	do {
+		vt_sleep_ms(10);
+		ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &after));
+		vsvm_stats_sub(&after, &before);
+	} while (!after.jobs_failed && vt_now_ms() < end);
+	EXPECT_EQ(1u, after.jobs_failed);
+	EXPECT_LE(1u, after.gpu_faults_failed);
+	EXPECT_LE(LEN, after.to_vram_bytes + after.cleared_bytes);
+	vt_wake(self->go[1]);
+	ASSERT_EQ(0, vt_await(self->ready[0]));
+	EXPECT_EQ(0, *result);
+	ASSERT_EQ(0, vt_vram_settles(&self->t, self->used));
 }
 
 TEST_HARNESS_MAIN
