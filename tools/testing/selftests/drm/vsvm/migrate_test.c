@@ -113,6 +113,37 @@ TEST_F_TIMEOUT(migrate, round_trips, 2 * SECONDS)
 	EXPECT_EQ(0u, after.jobs_failed);
 }
 
+/* What one trip there and back adds to each counter. */
+TEST_F_TIMEOUT(migrate, statistics, SECONDS)
+{
+	const bool holes = variant->kind == VT_HOLES;
+	struct drm_vsvm_stats before, s;
+
+	ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &before));
+	ASSERT_EQ(0, vt_buf_fill(&self->t, &self->b, 0, LEN, 3));
+	ASSERT_EQ(0, vt_buf_elsewhere(&self->t, &self->b, IN_VRAM));
+	ASSERT_EQ(0, vt_buf_check(&self->b));
+	ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &s));
+	vsvm_stats_sub(&s, &before);
+	EXPECT_EQ(LEN / MIB / 4, s.jobs);
+	EXPECT_EQ(0u, s.jobs_failed);
+	EXPECT_EQ(0u, s.gpu_faults_failed);
+	EXPECT_LE(LEN / LARGE_PAGE, s.gpu_faults - s.gpu_faults_merged);
+	EXPECT_EQ(holes ? 0 : LEN, s.to_vram_bytes);
+	EXPECT_EQ(holes ? LEN : 0, s.cleared_bytes);
+	EXPECT_EQ(LEN, s.to_ram_bytes);
+	/* To clear takes time as well. */
+	EXPECT_LT(0u, s.to_vram_ns);
+	EXPECT_LT(0u, s.to_ram_ns);
+	EXPECT_LT(0u, s.cpu_faults);
+	/* What comes home is taken from the GPU first, its TLB included. */
+	EXPECT_LE(LEN / LARGE_PAGE, s.invalidations);
+	EXPECT_LE(s.invalidations, s.tlb_flushes);
+	EXPECT_EQ(0u, s.evictions);
+	EXPECT_EQ(0u, s.link_bytes);
+	EXPECT_EQ(0u, s.exclusive_pages);
+}
+
 TEST_F_TIMEOUT(migrate, cpu_reads_some_pages, SECONDS)
 {
 	size_t i;
