@@ -143,6 +143,14 @@ static const struct debugfs_short_fops vsvm_evict_fops = {
 	.write = vsvm_evict_write,
 };
 
+static int vsvm_engine_from_user(const char __user *user, size_t size,
+				 unsigned int *engine)
+{
+	const int err = kstrtouint_from_user(user, size, 0, engine);
+
+	return !err && *engine >= VSVM_HW_NUM_ENGINES ? -EINVAL : err;
+}
+
 /* Pulls the plug of an engine in the middle of what it does. */
 static ssize_t vsvm_reset_write(struct file *file, const char __user *user,
 				size_t size, loff_t *pos)
@@ -151,9 +159,7 @@ static ssize_t vsvm_reset_write(struct file *file, const char __user *user,
 	unsigned int engine;
 	int err;
 
-	err = kstrtouint_from_user(user, size, 0, &engine);
-	if (!err && engine >= VSVM_HW_NUM_ENGINES)
-		err = -EINVAL;
+	err = vsvm_engine_from_user(user, size, &engine);
 	if (err)
 		return err;
 	vsvm_ring_reset(&vdev->ring[engine], -EIO);
@@ -162,6 +168,29 @@ static ssize_t vsvm_reset_write(struct file *file, const char __user *user,
 
 static const struct debugfs_short_fops vsvm_reset_fops = {
 	.write = vsvm_reset_write,
+};
+
+/* Has one hang, until somebody runs out of patience. */
+static ssize_t vsvm_halt_write(struct file *file, const char __user *user,
+			       size_t size, loff_t *pos)
+{
+	struct vsvm_device *vdev = file->private_data;
+	unsigned int engine;
+	int err;
+
+	err = vsvm_engine_from_user(user, size, &engine);
+	if (err)
+		return err;
+	if (!vdev->hw->ops->halt)
+		return -EOPNOTSUPP;
+	/* One that is being reset does what that waits for. */
+	guard(mutex)(&vdev->reset_lock);
+	vdev->hw->ops->halt(vdev->hw, engine);
+	return size;
+}
+
+static const struct debugfs_short_fops vsvm_halt_fops = {
+	.write = vsvm_halt_write,
 };
 
 struct vsvm_unplug {
@@ -217,6 +246,7 @@ void vsvm_debugfs_init(struct drm_minor *minor)
 			     NULL);
 	debugfs_create_file("evict", 0200, root, vdev, &vsvm_evict_fops);
 	debugfs_create_file("reset", 0200, root, vdev, &vsvm_reset_fops);
+	debugfs_create_file("halt", 0200, root, vdev, &vsvm_halt_fops);
 	debugfs_create_file("unplug", 0200, root, vdev, &vsvm_unplug_fops);
 	vsvm_peer_debugfs(vdev, root);
 	vsvm_bench_debugfs(vdev, root);

@@ -220,6 +220,11 @@ static void vsvm_local_reset(struct vsvm_transport *t, unsigned int engine)
 	vsvm_local_queue(local, engine);
 }
 
+static void vsvm_local_halt(struct vsvm_transport *t, unsigned int engine)
+{
+	vsvm_hw_stop(to_local(t)->hw, engine);
+}
+
 static void vsvm_local_set_link(struct vsvm_transport *t, bool up)
 {
 	struct vsvm_local *local = to_local(t);
@@ -299,6 +304,7 @@ static void vsvm_local_destroy(struct vsvm_transport *t)
 static const struct vsvm_transport_ops vsvm_local_ops = {
 	.doorbell = vsvm_local_doorbell,
 	.reset = vsvm_local_reset,
+	.halt = vsvm_local_halt,
 	.set_link = vsvm_local_set_link,
 	.alive = vsvm_local_alive,
 	.destroy = vsvm_local_destroy,

@@ -23,6 +23,8 @@ struct vsvm_transport;
  * @reset: stop @engine, drop what it was doing, and let it go on with the
  *	ring's head, tail and generation as they are then. Sleeps until the
  *	engine touches no memory any more.
+ * @halt: stop @engine, without a word, until it is reset: as one that hangs. For
+ *	tests; NULL if that has to be done at the other end
  * @set_link: plug the link in or pull it out, for tests. It is in at first.
  *	Sleeps until no engine is at an access that the change concerns.
  * @alive: false when the hardware is gone for good
@@ -35,6 +37,7 @@ struct vsvm_transport;
 struct vsvm_transport_ops {
 	void (*doorbell)(struct vsvm_transport *t, unsigned int engine);
 	void (*reset)(struct vsvm_transport *t, unsigned int engine);
+	void (*halt)(struct vsvm_transport *t, unsigned int engine);
 	void (*set_link)(struct vsvm_transport *t, bool up);
 	bool (*alive)(struct vsvm_transport *t);
 	void (*give_up)(struct vsvm_transport *t);
