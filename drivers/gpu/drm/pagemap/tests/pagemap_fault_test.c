@@ -8,7 +8,9 @@
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/mman.h>
+#include <linux/sched/mm.h>
 #include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "pagemap_inject.h"
@@ -417,12 +419,15 @@ static void ignore_slice_test(struct kunit *test)
 	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - began), FOREVER_MS / 10);
 }
 
+/* Freed by touched(), unless it does not end: then the test goes on without it. */
 struct toucher {
 	struct mm_struct *mm;
 	unsigned long addr;
 	struct completion done;
 	int err;
 };
+
+#define TOUCHER_TIMEOUT	(30 * HZ)
 
 static int toucher_thread(void *data)
 {
@@ -431,19 +436,34 @@ static int toucher_thread(void *data)
 	kthread_use_mm(t->mm);
 	t->err = pagemap_mock_touch(t->addr);
 	kthread_unuse_mm(t->mm);
+	mmput(t->mm);
 	complete(&t->done);
 
 	return 0;
 }
 
-/* The test waits for it in any case. */
-static void touch_beside(struct kunit *test, struct toucher *t, unsigned long addr)
+static struct toucher *touch_beside(struct kunit *test, unsigned long addr)
 {
+	struct toucher *t = kzalloc_obj(*t);
+
+	KUNIT_ASSERT_NOT_NULL(test, t);
 	init_completion(&t->done);
+	mmget(current->mm);
 	t->mm = current->mm;
 	t->addr = addr;
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kthread_run(toucher_thread, t,
 						       "pagemap-toucher"));
+
+	return t;
+}
+
+/* A thread that never gets its page fails the test, and does not hang it. */
+static void touched(struct kunit *test, struct toucher *t)
+{
+	KUNIT_ASSERT_NE(test, 0ul,
+			wait_for_completion_timeout(&t->done, TOUCHER_TIMEOUT));
+	KUNIT_EXPECT_EQ(test, t->err, 0);
+	kfree(t);
 }
 
 /* Somebody has a reference to the page: the fault waits, and does not spin. */
@@ -453,7 +473,7 @@ static void raced_test(struct kunit *test)
 	unsigned long addr = filled(test, SZ_64K, false);
 	struct pagemap_mock_chunk *chunk;
 	unsigned long began, tries;
-	struct toucher t;
+	struct toucher *t;
 	struct page *page;
 
 	chunk = to_vram(test, mock, addr, SZ_64K, 0);
@@ -461,16 +481,15 @@ static void raced_test(struct kunit *test)
 	get_page(page);
 
 	began = jiffies;
-	touch_beside(test, &t, addr);
-	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t.done, HZ));
+	t = touch_beside(test, addr);
+	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t->done, HZ));
 	tries = READ_ONCE(mock->to_ram) / PAGE_SIZE;
 	kunit_info(test, "%lu tries in %lu jiffies", tries, jiffies - began);
 	KUNIT_EXPECT_GT(test, tries, 2ul);
 	KUNIT_EXPECT_LE(test, tries, (jiffies - began) / 2 + 4);
 
 	put_page(page);
-	wait_for_completion(&t.done);
-	KUNIT_EXPECT_EQ(test, t.err, 0);
+	touched(test, t);
 	KUNIT_EXPECT_EQ(test, live(chunk), PAGES(SZ_64K) - 1);
 	pagemap_mock_check(test, addr, SZ_64K, SEED);
 }
@@ -495,17 +514,16 @@ static void other_slice_test(struct kunit *test)
 	struct pagemap_mock *mock = mock_with(test, &fixed_64k);
 	unsigned long addr = filled(test, SZ_128K, false);
 	struct pagemap_mock_chunk *ours, *other;
-	struct toucher t;
+	struct toucher *t;
 
 	ours = to_vram(test, mock, addr, SZ_64K, FOREVER_MS);
 	other = to_vram(test, mock, addr + SZ_64K, SZ_64K, FOREVER_MS);
-	touch_beside(test, &t, addr);
-	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t.done, HZ / 2));
+	t = touch_beside(test, addr);
+	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t->done, HZ / 2));
 	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&other->devmem));
-	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t.done, HZ / 2));
+	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t->done, HZ / 2));
 	KUNIT_EXPECT_EQ(test, 0, evict_patiently(&ours->devmem));
-	wait_for_completion(&t.done);
-	KUNIT_EXPECT_EQ(test, t.err, 0);
+	touched(test, t);
 	pagemap_mock_check(test, addr, SZ_128K, SEED);
 }
 
