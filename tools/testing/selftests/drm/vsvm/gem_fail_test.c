@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * Buffer objects when something fails: each allocation once, copies, evictions.
- * The error is a clear one, nothing is lost and nothing leaks.
+ * Buffer objects, jobs and PREFETCH when something fails: each allocation once,
+ * copies, evictions. The error is a clear one, nothing is lost and nothing leaks;
+ * with CONFIG_DMA_API_DEBUG that counts mappings, too.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -68,6 +69,7 @@ FIXTURE_TEARDOWN(gem_fail)
 struct attempt {
 	struct vt *t;
 	struct vt_obj o;
+	struct vt_buf b;
 	__u32 handle;
 	__u32 vm;
 	/* Called while an allocation may fail. 0 or an error. */
@@ -273,6 +275,114 @@ TEST_F_TIMEOUT(gem_fail, cpu_fault, SECONDS)
 	ASSERT_EQ(0, vt_obj_check_gpu(&self->t, &a.o));
 	vt_obj_destroy(&self->t, &a.o);
 	EXPECT_EQ(0, vt_vram_settles(&self->t, self->used));
+}
+
+static int call_exec(struct attempt *a)
+{
+	return vt_add(a->t, a->b.p, a->b.p, LEN, 1);
+}
+
+/* A job that was refused has done nothing. */
+static int undo_exec(struct attempt *a, int err)
+{
+	size_t i;
+
+	for (i = 0; i < LEN && !err; i++)
+		a->b.model[i]++;
+	return vt_buf_check(&a->b);
+}
+
+static int call_prefetch(struct attempt *a)
+{
+	return vsvm_prefetch(a->t->dev.fd, a->t->vm, a->b.p, LEN,
+			     DRM_VSVM_LOC_DEVICE, NULL, NULL);
+}
+
+/* What did not move is where it was. */
+static int undo_prefetch(struct attempt *a, int err)
+{
+	(void)err;
+	return vt_buf_check(&a->b);
+}
+
+static int call_home(struct attempt *a)
+{
+	return vsvm_prefetch(a->t->dev.fd, a->t->vm, a->b.p, LEN,
+			     DRM_VSVM_LOC_SYSTEM, NULL, NULL);
+}
+
+static int undo_home(struct attempt *a, int err)
+{
+	(void)err;
+	return vt_buf_check(&a->b) ?: vt_buf_add(a->t, &a->b, 0, LEN, 1);
+}
+
+static int call_read(struct attempt *a)
+{
+	return touch(a->b.p + 3 * PAGE);
+}
+
+FIXTURE(svm_fail) {
+	struct vt t;
+	struct attempt a;
+};
+
+FIXTURE_VARIANT(svm_fail) {
+	int (*call)(struct attempt *a);
+	int (*undo)(struct attempt *a, int err);
+	int least;	/* allocations that there are at least */
+};
+
+FIXTURE_VARIANT_ADD(svm_fail, exec) {
+	.call = call_exec, .undo = undo_exec, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(svm_fail, prefetch) {
+	.call = call_prefetch, .undo = undo_prefetch, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(svm_fail, prefetch_home) {
+	.call = call_home, .undo = undo_home, .least = 4,
+};
+
+FIXTURE_VARIANT_ADD(svm_fail, cpu_fault) {
+	.call = call_read, .undo = undo_home, .least = 1,
+};
+
+FIXTURE_SETUP(svm_fail)
+{
+	int err = vt_open(&self->t);
+
+	if (err == -ENODEV && vt_may_skip())
+		SKIP(return, "no vsvm device");
+	ASSERT_EQ(0, err);
+	if (allow_failures())
+		SKIP(return, "no fault injection in this kernel");
+	self->a = (struct attempt){
+		.t = &self->t,
+		.call = variant->call,
+		.undo = variant->undo,
+	};
+	ASSERT_EQ(0, vt_buf_map(&self->a.b, LEN, VT_SMALL));
+	/* Something to read, and to bring home. */
+	ASSERT_EQ(0, vt_buf_add(&self->t, &self->a.b, 0, LEN, 1));
+}
+
+FIXTURE_TEARDOWN(svm_fail)
+{
+	vt_close(&self->t);
+}
+
+TEST_F_TIMEOUT(svm_fail, each_allocation, SECONDS)
+{
+	int num = fail_each(&self->a);
+
+	TH_LOG("%d allocations", num);
+	EXPECT_LE(variant->least, num);
+	/* As always. */
+	ASSERT_EQ(0, vt_buf_add(&self->t, &self->a.b, 0, LEN, 1));
+	ASSERT_EQ(0, vt_buf_elsewhere(&self->t, &self->a.b, IN_VRAM));
+	ASSERT_EQ(0, vt_buf_check(&self->a.b));
 }
 
 /* Let a number of copies fail, by the driver's own fault injection. */
