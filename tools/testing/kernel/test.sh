@@ -104,7 +104,7 @@ part_stress()
 	built modules "$KERNEL" || { add_fail stress "the $KERNEL kernel or its modules do not build"; return; }
 	[ "$KERNEL" = debug ] || name=$KERNEL-$name
 	"$KDIR/vm.sh" --kernel "$KERNEL" --name "$name" --timeout $((seconds * 4 + 600)) --leaks --progress -- \
-		sh -c "modprobe vsvm vram_mb=16 && VSVM_SECONDS=$seconds /tests/model_test >/results/model_test.tap && unload" || rc=$?
+		sh -c "modprobe zram; modprobe vsvm vram_mb=16 devices=2 && VSVM_SECONDS=$seconds /tests/model_test >/results/model_test.tap && unload" || rc=$?
 	add_results "$name"
 	add_status "stress, kernel log and end" "$rc"
 	if grep -q 'an interrupt got lost' "$BUILD/vm/$name/console.log"; then

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The model check: what happens to the walkers, see model.h.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model.h"
+
+#define CGROUPS		"/sys/fs/cgroup"
+#define CGROUP		CGROUPS "/vsvm-model"
+
+/* What happens now and then, and not all the time. */
+#define EVENTS		(MODEL_EVICT | MODEL_KILL | MODEL_LINK | MODEL_UNBIND | \
+			 MODEL_CGROUP)
+
+#define MM		"/sys/kernel/mm/"
+#define KHUGEPAGED	MM "transparent_hugepage/khugepaged/"
+
+/* Files of the kernel, for as long as the walkers walk and afterwards. */
+static const struct {
+	const char *path;
+	const char *begin;
+	const char *end;
+} knob[] = {
+	{ MM "ksm/pages_to_scan", "500", "100" },
+	{ MM "ksm/sleep_millisecs", "10", "20" },
+	/* Afterwards, what is merged is taken apart. */
+	{ MM "ksm/run", "1", "2" },
+	{ MM "ksm/run", NULL, "0" },
+	{ KHUGEPAGED "pages_to_scan", "4096", "4096" },
+	{ KHUGEPAGED "scan_sleep_millisecs", "100", "10000" },
+	{ KHUGEPAGED "alloc_sleep_millisecs", "100", "60000" },
+};
+
+static void turn_knobs(bool begin)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ARRAY_SIZE(knob); i++) {
+		if (begin && !knob[i].begin)
+			continue;
+		err = vsvm_write_file(knob[i].path, begin ? knob[i].begin :
+							    knob[i].end);
+		if (err)
+			fprintf(stderr, "# without %s: errno %d\n", knob[i].path,
+				-err);
+	}
+}
+
+static void begin_cgroup(void)
+{
+	/* It may be there already; what counts is whether it works. */
+	mount("none", CGROUPS, "cgroup2", 0, NULL);
+	vsvm_write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	mkdir(CGROUP, 0755);
+	if (access(CGROUP "/memory.reclaim", W_OK))
+		fprintf(stderr, "# without a memory cgroup: errno %d\n", errno);
+}
+
+void world_join(unsigned int what)
+{
+	if (what & MODEL_CGROUP)
+		vsvm_write_file(CGROUP "/cgroup.procs", "0");
+}
+
+static void set_link(const struct vsvm_dev *dev, bool up)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%s/link", dev->name);
+	vsvm_write_file(path, up ? "1" : "0");
+}
+
+int world_begin(struct world *world, __u64 seed)
+{
+	unsigned int i;
+	int err = 0;
+
+	world->state = seed;
+	for (i = 0; i < world->gpus && !err; i++) {
+		err = vsvm_open(&world->dev[i], i);
+		/* Nothing may be open for long that is to go. */
+		if (!err)
+			vsvm_close(&world->dev[i]);
+	}
+	if (err)
+		return err;
+	if (world->what & MODEL_CGROUP)
+		begin_cgroup();
+	if (world->what & MODEL_SYSTEM) {
+		turn_knobs(true);
+		err = vt_swap_begin();
+		if (err)
+			fprintf(stderr, "# without swap (modprobe zram): errno %d\n",
+				-err);
+	}
+	return 0;
+}
+
+/* For a moment a limit, or memory that has to go now. */
+static void squeeze(struct world *world)
+{
+	static const char * const high[] = { "max", "max", "24M", "48M" };
+
+	if (vt_random_below(&world->state, 2))
+		vsvm_write_file(CGROUP "/memory.reclaim", "4M");
+	else
+		vsvm_write_file(CGROUP "/memory.high",
+				high[vt_random_below(&world->state, 4)]);
+}
+
+static void unbind(struct world *world, unsigned int i)
+{
+	if (world->unbound[i] || vsvm_unbind(&world->dev[i]))
+		return;
+	world->unbound[i] = vt_now_ms() + vt_random_below(&world->state, 300);
+}
+
+static void bind_in_time(struct world *world, __u64 now)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < world->gpus; i++) {
+		if (!world->unbound[i] || world->unbound[i] > now)
+			continue;
+		err = vsvm_bind(&world->dev[i]);
+		if (err)
+			fprintf(stderr, "# bind: errno %d\n", -err);
+		else
+			world->unbound[i] = 0;
+	}
+}
+
+void world_turn(struct world *world, const pid_t *process)
+{
+	const unsigned int i = vt_random_below(&world->state, world->gpus);
+	const unsigned int event = 1u << vt_random_below(&world->state, 8);
+	const __u64 now = vt_now_ms();
+	pid_t pid;
+
+	bind_in_time(world, now);
+	if (now < world->next || !(world->what & EVENTS & event))
+		return;
+	world->next = now + 50 + vt_random_below(&world->state, 600);
+	world->events++;
+	switch (event) {
+	case MODEL_EVICT:
+		vsvm_evict(&world->dev[i]);
+		break;
+	case MODEL_KILL:
+		pid = process[vt_random_below(&world->state, MAX_PROCESSES)];
+		if (pid && !vt_random_below(&world->state, 3))
+			kill(pid, SIGKILL);
+		break;
+	case MODEL_LINK:
+		set_link(&world->dev[i], vt_random_below(&world->state, 3));
+		break;
+	case MODEL_UNBIND:
+		unbind(world, i);
+		break;
+	case MODEL_CGROUP:
+		squeeze(world);
+		break;
+	}
+}
+
+void world_calm(struct world *world)
+{
+	unsigned int i;
+
+	bind_in_time(world, ~0ull);
+	for (i = 0; i < world->gpus; i++)
+		if (world->what & MODEL_LINK)
+			set_link(&world->dev[i], true);
+	if (world->what & MODEL_CGROUP)
+		vsvm_write_file(CGROUP "/memory.high", "max");
+}
+
+void world_end(struct world *world)
+{
+	world_calm(world);
+	if (world->what & MODEL_SYSTEM) {
+		turn_knobs(false);
+		vt_swap_end();
+	}
+	if (world->what & MODEL_CGROUP) {
+		rmdir(CGROUP);
+		umount(CGROUPS);
+	}
+}
