@@ -4,6 +4,7 @@
  * orders, and every bad argument.
  */
 #include <linux/mman.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include "pagemap_mock.h"
@@ -225,6 +226,63 @@ static void shared_vma_test(struct kunit *test)
 	pagemap_mock_check(test, addr, PAGE_SIZE, SEED);
 }
 
+static int populate(struct pagemap_mock *mock, unsigned long addr,
+		    unsigned long size,
+		    struct drm_pagemap_migrate_result *result)
+{
+	const struct drm_pagemap_migrate_details details = {
+		.policy = DRM_PAGEMAP_BEST_EFFORT,
+	};
+	int err;
+
+	mmap_read_lock(current->mm);
+	err = drm_pagemap_populate_range(mock->dpagemap, current->mm, addr,
+					 addr + size, &details, result);
+	mmap_read_unlock(current->mm);
+
+	return err;
+}
+
+/* Several copies may be underway: each of them does it. */
+static void kill_in_copy(struct pagemap_mock *mock)
+{
+	send_sig(SIGKILL, mock->during_data, 1);
+}
+
+/* Who is killed does not wait for the end of a large range. */
+static void killed_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+	unsigned long size = 5 * PMD_SIZE, moved;
+	unsigned long addr = pagemap_mock_mmap(test, size, true);
+	struct drm_pagemap_migrate_result result = {};
+
+	pagemap_mock_fill(test, addr, size, SEED);
+	mock->devmem_ops = &pagemap_mock_async_ops;
+	mock->during_data = current;
+	mock->during_copy = kill_in_copy;
+	/* A kthread does not hear of signals otherwise. */
+	allow_signal(SIGKILL);
+	KUNIT_EXPECT_EQ(test, -EINTR, populate(mock, addr, size, &result));
+	mock->during_copy = NULL;
+	moved = result.pages[DRM_PAGEMAP_MOVED] * PAGE_SIZE;
+	KUNIT_EXPECT_GE(test, moved, PMD_SIZE);
+	KUNIT_EXPECT_LT(test, moved, size);
+	KUNIT_EXPECT_EQ(test, result.reached, addr + moved);
+
+	/* Killed before it began. */
+	KUNIT_EXPECT_EQ(test, -EINTR, populate(mock, addr, size, &result));
+	KUNIT_EXPECT_EQ(test, result.reached, addr);
+	flush_signals(current);
+	disallow_signal(SIGKILL);
+
+	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, size, &result));
+	KUNIT_EXPECT_EQ(test, result.pages[DRM_PAGEMAP_PRESENT],
+			moved >> PAGE_SHIFT);
+	KUNIT_EXPECT_EQ(test, result.reached, addr + size);
+	pagemap_mock_check(test, addr, size, SEED);
+}
+
 static struct kunit_case error_cases[] = {
 	KUNIT_CASE_PARAM(copy_to_devmem_fails_test, size_gen_params),
 	KUNIT_CASE_PARAM(populate_fails_test, size_gen_params),
@@ -235,6 +293,7 @@ static struct kunit_case error_cases[] = {
 	KUNIT_CASE_PARAM(bad_range_test, range_gen_params),
 	KUNIT_CASE(missing_ops_test),
 	KUNIT_CASE(shared_vma_test),
+	KUNIT_CASE(killed_test),
 	{}
 };
 

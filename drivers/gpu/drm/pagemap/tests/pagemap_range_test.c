@@ -3,7 +3,6 @@
  * Parts of a range: what could not move and why, and generic population.
  */
 #include <linux/mman.h>
-#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include "pagemap_inject.h"
@@ -515,51 +514,6 @@ static void populate_gaps_test(struct kunit *test)
 	pagemap_mock_check_part(test, addr, 5 * PAGE_SIZE, 14 * PAGE_SIZE, SEED);
 }
 
-/* In the middle of the first copies of the test's thread. */
-static void kill_in_copy(struct pagemap_mock *mock)
-{
-	mock->during_copy = NULL;
-	send_sig(SIGKILL, mock->during_data, 1);
-}
-
-/* Who is killed does not wait for the end of a large range. */
-static void populate_killed_test(struct kunit *test)
-{
-	struct pagemap_mock *mock = pagemap_mock_create(test);
-	unsigned long size = 5 * PMD_SIZE, moved;
-	unsigned long addr = pagemap_mock_mmap(test, size, true);
-	struct drm_pagemap_migrate_result result = {};
-
-	pagemap_mock_fill(test, addr, size, SEED);
-	mock->devmem_ops = &pagemap_mock_async_ops;
-	mock->during_data = current;
-	mock->during_copy = kill_in_copy;
-	/* A kthread does not hear of signals otherwise. */
-	allow_signal(SIGKILL);
-	KUNIT_EXPECT_EQ(test, -EINTR, populate(mock, addr, size,
-					       DRM_PAGEMAP_BEST_EFFORT,
-					       &result));
-	moved = result.pages[DRM_PAGEMAP_MOVED] * PAGE_SIZE;
-	KUNIT_EXPECT_GE(test, moved, PMD_SIZE);
-	KUNIT_EXPECT_LT(test, moved, size);
-	KUNIT_EXPECT_EQ(test, result.reached, addr + moved);
-
-	/* Killed before it began. */
-	KUNIT_EXPECT_EQ(test, -EINTR, populate(mock, addr, size,
-					       DRM_PAGEMAP_BEST_EFFORT,
-					       &result));
-	KUNIT_EXPECT_EQ(test, result.reached, addr);
-	flush_signals(current);
-	disallow_signal(SIGKILL);
-
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, size,
-					  DRM_PAGEMAP_BEST_EFFORT, &result));
-	KUNIT_EXPECT_EQ(test, result.pages[DRM_PAGEMAP_PRESENT],
-			moved >> PAGE_SHIFT);
-	KUNIT_EXPECT_EQ(test, result.reached, addr + size);
-	pagemap_mock_check(test, addr, size, SEED);
-}
-
 static void populate_bad_range_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
@@ -588,7 +542,6 @@ static struct kunit_case range_cases[] = {
 	KUNIT_CASE(populate_small_test),
 	KUNIT_CASE(populate_full_test),
 	KUNIT_CASE(populate_gaps_test),
-	KUNIT_CASE(populate_killed_test),
 	KUNIT_CASE(populate_bad_range_test),
 	{}
 };
