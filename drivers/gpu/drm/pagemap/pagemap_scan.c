@@ -78,7 +78,8 @@ static bool pagemap_scan_ours(const struct pagemap_move *m, unsigned long pfn)
 /* Zero pages, which are reserved, are shared as well, but never merged. */
 static bool pagemap_page_shared(const struct page *page)
 {
-	return !(page->flags.f & (BIT(PG_anon_exclusive) | BIT(PG_reserved)));
+	return !(READ_ONCE(page->flags.f) &
+		 (BIT(PG_anon_exclusive) | BIT(PG_reserved)));
 }
 
 static void pagemap_see(const struct pagemap_move *m, struct pagemap_seen *seen,
@@ -95,7 +96,7 @@ static void pagemap_see(const struct pagemap_move *m, struct pagemap_seen *seen,
 		page = pagemap_scan_ram(seen, pfn);
 		if (page) {
 			/* It may be anybody's by now: no reference, no trust. */
-			if (folio_test_ksm(page_folio(page))) {
+			if (data_race(folio_test_ksm(page_folio(page)))) {
 				bits = seen->ksm;
 				seen->any_ksm = true;
 			}
