@@ -352,20 +352,22 @@ int vsvm_vm_bind_ioctl(struct drm_device *drm, void *data, struct drm_file *file
 {
 	const struct drm_vsvm_vm_bind *args = data;
 	struct vsvm_vm *vm;
-	int idx, err;
+	int err;
 
 	if (!vsvm_bind_valid(args))
 		return -EINVAL;
 	vm = vsvm_vm_lookup(file, args->vm_id);
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
-	if (!drm_dev_enter(drm, &idx)) {
+	/*
+	 * Not under drm_dev_enter(), for which the removal of any DRM device
+	 * waits. The device is there as long as the address space is locked and
+	 * not closed.
+	 */
+	err = args->op == DRM_VSVM_BIND_MAP ? vsvm_bind_map(vm, file, args) :
+					      vsvm_bind_unmap(vm, args);
+	if (err == -ECANCELED && drm_dev_is_unplugged(drm))
 		err = -ENODEV;
-	} else {
-		err = args->op == DRM_VSVM_BIND_MAP ?
-		      vsvm_bind_map(vm, file, args) : vsvm_bind_unmap(vm, args);
-		drm_dev_exit(idx);
-	}
 	vsvm_vm_put(vm);
 	return err;
 }

@@ -24,7 +24,9 @@
  *	vsvm_vm.close_lock	ends an address space, once
  *	vsvm_vm.submit_lock	order of arm and push, list of prefetches; nothing
  *				below but the scheduler's own locks
- *	vsvm_vm.lock		SVM ranges, bindings
+ *	vsvm_range.lock		who takes its pages and maps them
+ *	vsvm_vm.lock		which SVM ranges there are, bindings, advice; nothing
+ *				below waits for memory of user space
  *	vsvm_vm.pt_lock		page tables
  *	look-up in a cache	of pagemaps, of this device or a peer
  *	mmap_lock

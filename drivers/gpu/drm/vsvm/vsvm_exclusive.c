@@ -36,32 +36,26 @@
 #define VSVM_EXCLUSIVE_MAX_US	16000
 
 /**
- * vsvm_exclusive_is_own - is an invalidation due to our taking a page?
- * @vm: address space that is told of it
- * @mmu_range: the invalidation
- *
- * Return: true if so. The page is not mapped then.
- */
-bool vsvm_exclusive_is_own(const struct vsvm_vm *vm,
-			   const struct mmu_notifier_range *mmu_range)
-{
-	return mmu_range->event == MMU_NOTIFY_EXCLUSIVE &&
-	       mmu_range->owner == vm;
-}
-
-/**
  * vsvm_exclusive_spared - does an invalidation leave a page alone?
  * @range: range
  * @mmu_range: the invalidation
  *
  * A migration to or from VRAM takes what is around such a page, but never it.
+ * That we take a page is no news either: it is not mapped then.
  *
  * Return: true if so.
  */
 bool vsvm_exclusive_spared(const struct vsvm_range *range,
 			   const struct mmu_notifier_range *mmu_range)
 {
-	return range->exclusive && mmu_range->event == MMU_NOTIFY_MIGRATE;
+	switch (mmu_range->event) {
+	case MMU_NOTIFY_MIGRATE:
+		return range->exclusive;
+	case MMU_NOTIFY_EXCLUSIVE:
+		return mmu_range->owner == range;
+	default:
+		return false;
+	}
 }
 
 /**
@@ -97,37 +91,47 @@ static void vsvm_exclusive_watch(struct vsvm_vm *vm, struct vsvm_range *range)
 	mmu_interval_read_begin(&range->base.notifier->notifier);
 }
 
-/* The folio is locked, so no CPU gets it back before this is through. */
-static int vsvm_exclusive_map(struct vsvm_vm *vm, struct vsvm_range *range,
-			      struct page *page)
+/* Return: 0, -EAGAIN if it is not to be mapped any more, -ENOMEM. */
+static int vsvm_exclusive_write(struct vsvm_vm *vm, struct vsvm_range *range,
+				struct page *page, struct vsvm_wait *wait)
 {
-	struct vsvm_ring *ring = &vm->vdev->ring[VSVM_HW_PAGING];
 	struct device *dev = vm->vdev->drm.dev;
-	struct vsvm_wait wait;
 	struct vsvm_push push;
 	dma_addr_t dma;
 
+	lockdep_assert_held(&vm->svm.notifier_lock);
+	/* Nor is the device to be asked for an address: it may be gone. */
+	if (range->disturbed || range->gone)
+		return -EAGAIN;
 	dma = dma_map_page(dev, page, 0, PAGE_SIZE, DMA_BIDIRECTIONAL);
 	if (dma_mapping_error(dev, dma))
 		return -ENOMEM;
-	drm_gpusvm_notifier_lock(&vm->svm);
-	if (range->disturbed) {
-		drm_gpusvm_notifier_unlock(&vm->svm);
-		dma_unmap_page(dev, dma, PAGE_SIZE, DMA_BIDIRECTIONAL);
-		return -EAGAIN;
-	}
 	range->exclusive = page;
 	range->exclusive_dma = dma;
 	range->writable = true;
 	range->mapped = true;
 	atomic_inc(&vm->num_exclusive);
-	vsvm_wait_init(&wait);
-	vsvm_push_begin(&push, ring, &wait.sub);
+	vsvm_push_begin(&push, &vm->vdev->ring[VSVM_HW_PAGING], &wait->sub);
 	vsvm_pt_write_exclusive(&push, range);
 	vsvm_push_end(&push);
+	return 0;
+}
+
+/* The folio is locked, so no CPU gets it back before this is through. */
+static int vsvm_exclusive_map(struct vsvm_vm *vm, struct vsvm_range *range,
+			      struct page *page)
+{
+	struct vsvm_wait wait;
+	int err;
+
+	vsvm_wait_init(&wait);
+	drm_gpusvm_notifier_lock(&vm->svm);
+	err = vsvm_exclusive_write(vm, range, page, &wait);
 	drm_gpusvm_notifier_unlock(&vm->svm);
+	if (err)
+		return err;
 	vsvm_stat_add(vm->vdev, VSVM_STAT_EXCLUSIVE_PAGES, 1);
-	return vsvm_wait_for(ring, &wait);
+	return vsvm_wait_for(&vm->vdev->ring[VSVM_HW_PAGING], &wait);
 }
 
 /*
@@ -170,7 +174,7 @@ static int vsvm_exclusive_take_locked(struct vsvm_vm *vm,
 	int err;
 
 	page = make_device_exclusive(vm->mm, drm_gpusvm_range_start(&range->base),
-				     vm, &folio);
+				     range, &folio);
 	if (IS_ERR(page))
 		return vsvm_exclusive_errno(PTR_ERR(page));
 	err = vsvm_exclusive_map(vm, range, page);
@@ -211,20 +215,36 @@ static bool vsvm_exclusive_has(struct vsvm_vm *vm, struct vsvm_range *range)
 	return has;
 }
 
+static int vsvm_exclusive_take_range(struct vsvm_vm *vm,
+				     struct vsvm_range *range,
+				     struct vsvm_queue *queue)
+{
+	int err;
+
+	if (vsvm_exclusive_has(vm, range))
+		return 0;
+	vsvm_range_unmap(vm, range);
+	/* May evict memory, which it could not with the folio locked. */
+	err = vsvm_pt_attach(vm, &range->ptes, drm_gpusvm_range_start(&range->base),
+			     SZ_4K, false);
+	return err ?: vsvm_exclusive_take_once(vm, range, queue);
+}
+
 /**
  * vsvm_exclusive_take - take a page from the CPU
- * @vm: address space, locked
+ * @vm: address space
  * @addr: address in it
  * @span: the mapping around it
  * @queue: of the GPU that waits for it, or NULL
  *
  * A page in VRAM comes home for it.
  *
- * Context: process, with a reference of the process's users.
+ * Context: process, with a reference of the process's users and no locks.
  *
  * Return: 0, also if it is the GPU's already; -EAGAIN if it changed meanwhile;
- * -EACCES if it is none that can be taken; -ENOMEM, -EINTR; or why there is no
- * page table for it: -ENOSPC, -EIO, -ENODEV.
+ * -EACCES if it is none that can be taken; -ECANCELED if the address space was
+ * closed; -ENOMEM, -EINTR; or why there is no page table for it: -ENOSPC, -EIO,
+ * -ENODEV.
  */
 int vsvm_exclusive_take(struct vsvm_vm *vm, unsigned long addr,
 			const struct vsvm_span *span, struct vsvm_queue *queue)
@@ -238,13 +258,9 @@ int vsvm_exclusive_take(struct vsvm_vm *vm, unsigned long addr,
 	range = vsvm_range_find(vm, addr, span, SZ_4K, &ctx);
 	if (IS_ERR(range))
 		return PTR_ERR(range);
-	if (vsvm_exclusive_has(vm, range))
-		return 0;
-	vsvm_range_unmap(vm, range);
-	/* May evict memory, which it could not with the folio locked. */
-	err = vsvm_pt_attach(vm, &range->ptes, drm_gpusvm_range_start(&range->base),
-			     SZ_4K, false);
-	return err ?: vsvm_exclusive_take_once(vm, range, queue);
+	err = vsvm_exclusive_take_range(vm, range, queue);
+	vsvm_range_release(range);
+	return err;
 }
 
 /* Pages that were taken look to hmm as if there were none. */
@@ -301,13 +317,8 @@ static int vsvm_exclusive_page(struct vsvm_vm *vm, unsigned long addr,
 
 	*next = addr + PAGE_SIZE;
 	do {
-		ACQUIRE(mutex_intr, lock)(&vm->lock);
-		err = ACQUIRE_ERR(mutex_intr, &lock);
-		if (!err && vm->closed)
-			err = -ECANCELED;
-		if (err)
-			return err;
-		vsvm_svm_collect(vm);
+		if (READ_ONCE(vm->closed))
+			return -ECANCELED;
 		err = vsvm_span_at(vm->mm, addr, &span);
 		if (err == -EFAULT)
 			return 0;
@@ -374,8 +385,8 @@ int vsvm_exclusive_ioctl(struct drm_device *drm, void *data,
 	args->taken = 0;
 	/*
 	 * Not under drm_dev_enter(), for which the removal of any DRM device
-	 * waits: userfaultfd may take its time. The device is there as long as
-	 * the address space is locked and not closed.
+	 * waits: userfaultfd may take its time. Whether the device is still
+	 * there is found out as by a fault: see vsvm_svm.c.
 	 */
 	err = vsvm_exclusive(vm, args);
 	vsvm_vm_put(vm);

@@ -13,8 +13,6 @@ struct vsvm_range;
 struct vsvm_span;
 struct vsvm_vm;
 
-bool vsvm_exclusive_is_own(const struct vsvm_vm *vm,
-			   const struct mmu_notifier_range *mmu_range);
 bool vsvm_exclusive_spared(const struct vsvm_range *range,
 			   const struct mmu_notifier_range *mmu_range);
 void vsvm_exclusive_end(struct vsvm_vm *vm, struct vsvm_range *range);

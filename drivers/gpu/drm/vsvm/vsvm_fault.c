@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * GPU page faults. One worker empties the FIFO and hands the records out to
- * their address spaces; each of these serves its own on an unbound queue, so
- * that a slow one holds up nobody else.
+ * GPU page faults. One worker empties the FIFO and hands the records out to the
+ * queues that stall; each of them has a worker of its own, on a workqueue
+ * without order, so that a slow one holds up nobody else: no other process, and
+ * no other queue of the same one.
  *
- *	FIFO --> drain --> what each queue is stalled at --> sort --> serve --> replay
+ *	FIFO --> drain --> what each queue is stalled at --> serve --> replay
  *
  * A queue is stalled at one access at a time, so its newest record is all that
- * there is to know of it. Those of a batch are served by address, and several
- * of one page at once.
+ * there is to know of it. Several at one page meet at the lock of its range,
+ * where the first one serves them all.
+ *
+ * A worker may wait for user space for ever. Who closes the address space does
+ * not wait for it: see vsvm_vm_close().
  */
 #include <drm/drm_print.h>
-#include <linux/sort.h>
 
 #include "vsvm_bind.h"
 #include "vsvm_svm.h"
@@ -30,10 +33,11 @@ static void vsvm_fault_hand_out(struct vsvm_device *vdev,
 	vm = vdev->group_vm[fault->queue / VSVM_VM_QUEUES];
 	if (!vm || fault->generation != READ_ONCE(vm->queue[i].ring->generation))
 		return;
-	if (__test_and_set_bit(i, &vm->faults))
+	if (vm->queue[i].faulted)
 		vsvm_stat_add(vdev, VSVM_STAT_GPU_FAULTS_MERGED, 1);
-	vm->fault[i] = *fault;
-	queue_work(vdev->svm_wq, &vm->fault_work);
+	vm->queue[i].faulted = true;
+	vm->queue[i].fault = *fault;
+	vsvm_vm_queue_work(vm, &vm->queue[i].fault_work);
 }
 
 static void vsvm_fault_replay_all(struct vsvm_device *vdev)
@@ -131,8 +135,8 @@ static int vsvm_fault_errno(int err)
 	}
 }
 
-static int vsvm_fault_serve(struct vsvm_queue *queue,
-			    const struct vsvm_hw_fault *fault)
+static void vsvm_fault_serve(struct vsvm_queue *queue,
+			     const struct vsvm_hw_fault *fault)
 {
 	static const char * const name[] = { "read", "write", "atomic" };
 	struct vsvm_vm *vm = queue->vm;
@@ -143,70 +147,45 @@ static int vsvm_fault_serve(struct vsvm_queue *queue,
 	else
 		err = vsvm_svm_fault(queue, fault->address, fault->access);
 	if (!err)
-		return 0;
+		return;
 	drm_dbg(&vm->vdev->drm, "vm %u: %s fault at %#llx failed: %d\n", vm->id,
 		name[min(fault->access, VSVM_HW_ATOMIC)], fault->address, err);
 	vsvm_stat_add(vm->vdev, VSVM_STAT_GPU_FAULTS_FAILED, 1);
 	vsvm_ring_cancel(queue->ring, fault->index, vsvm_fault_errno(err));
-	return err;
 }
 
-/* By page, and of one page the access first that asks for most. */
-static int vsvm_fault_order(const void *a, const void *b)
+/* Return: is there a fault? Of several, the last one. */
+static bool vsvm_queue_take_fault(struct vsvm_queue *queue,
+				  struct vsvm_hw_fault *fault)
 {
-	const struct vsvm_hw_fault *one = a, *other = b;
-	const u64 page = one->address >> PAGE_SHIFT;
-	const u64 other_page = other->address >> PAGE_SHIFT;
+	bool faulted;
 
-	if (page != other_page)
-		return page < other_page ? -1 : 1;
-	return (int)other->access - (int)one->access;
-}
-
-static bool vsvm_fault_same_page(const struct vsvm_hw_fault *one,
-				 const struct vsvm_hw_fault *other)
-{
-	return one->address >> PAGE_SHIFT == other->address >> PAGE_SHIFT;
-}
-
-static void vsvm_fault_batch(struct vsvm_vm *vm,
-			     const struct vsvm_hw_fault *fault, unsigned int num)
-{
-	const struct vsvm_hw_fault *served = NULL;
-	unsigned int i;
-
-	for (i = 0; i < num; i++) {
-		struct vsvm_queue *queue =
-			&vm->queue[fault[i].queue % VSVM_VM_QUEUES];
-
-		if (fault[i].generation != READ_ONCE(queue->ring->generation))
-			continue;
-		/* What was served allows all that less is asked for. */
-		if (served && vsvm_fault_same_page(served, &fault[i]))
-			vsvm_stat_add(vm->vdev, VSVM_STAT_GPU_FAULTS_MERGED, 1);
-		else if (!vsvm_fault_serve(queue, &fault[i]))
-			served = &fault[i];
-		atomic_inc(&queue->served);
-	}
+	guard(spinlock)(&queue->vm->vdev->fault_lock);
+	faulted = queue->faulted;
+	queue->faulted = false;
+	*fault = queue->fault;
+	return faulted;
 }
 
 /**
- * vsvm_vm_fault_work - serve the faults of an address space
- * @work: vsvm_vm.fault_work
+ * vsvm_queue_fault_work - serve the fault that a queue stalls at
+ * @work: vsvm_queue.fault_work
+ *
+ * The ring stays that of the queue as long as there is a worker, and takes no
+ * command once there is no hardware.
  */
-void vsvm_vm_fault_work(struct work_struct *work)
+void vsvm_queue_fault_work(struct work_struct *work)
 {
-	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, fault_work);
-	struct vsvm_hw_fault fault[VSVM_VM_QUEUES];
-	unsigned int num = 0, i;
+	struct vsvm_queue *queue =
+		container_of(work, struct vsvm_queue, fault_work);
+	struct vsvm_vm *vm = queue->vm;
+	struct vsvm_hw_fault fault;
 
-	scoped_guard(spinlock, &vm->vdev->fault_lock) {
-		for_each_set_bit(i, &vm->faults, VSVM_VM_QUEUES)
-			fault[num++] = vm->fault[i];
-		vm->faults = 0;
+	if (vsvm_queue_take_fault(queue, &fault) &&
+	    fault.generation == READ_ONCE(queue->ring->generation)) {
+		vsvm_fault_serve(queue, &fault);
+		atomic_inc(&queue->served);
 	}
-	sort(fault, num, sizeof(*fault), vsvm_fault_order, NULL);
-	vsvm_fault_batch(vm, fault, num);
-	for (i = 0; i < num; i++)
-		vsvm_ring_replay(vm->queue[fault[i].queue % VSVM_VM_QUEUES].ring);
+	vsvm_ring_replay(queue->ring);
+	vsvm_vm_work_done(vm);
 }

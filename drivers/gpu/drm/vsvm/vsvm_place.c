@@ -212,6 +212,17 @@ static bool vsvm_place_fatal(int err)
 	return err == -ENODEV || err == -EINTR || err == -ERESTARTSYS;
 }
 
+/* Not if the device is about to go, with what frees its BOs. */
+static void vsvm_place_flush(struct vsvm_device *vdev)
+{
+	int idx;
+
+	if (!drm_dev_enter(&vdev->drm, &idx))
+		return;
+	vsvm_vram_flush(vdev);
+	drm_dev_exit(idx);
+}
+
 /**
  * vsvm_place_piece - move one piece of memory to VRAM
  * @to: where to
@@ -235,7 +246,7 @@ int vsvm_place_piece(const struct vsvm_target *to, struct mm_struct *mm,
 	err = drm_pagemap_populate_mm(to->dpagemap, start, start + size, mm,
 				      to->timeslice_ms);
 	if (err == -ENOSPC || err == -ENOMEM)
-		vsvm_vram_flush(to->vdev);
+		vsvm_place_flush(to->vdev);
 	else if (err != -EBUSY || is_part)
 		return err;
 	return drm_pagemap_populate_mm(to->dpagemap, start, start + size, mm,
@@ -332,6 +343,35 @@ int vsvm_place_in_vram(const struct vsvm_target *to, struct mm_struct *mm,
 			i++;
 	}
 	return err;
+}
+
+/**
+ * vsvm_place_back - bring home what is in VRAM, and touch nothing else
+ * @scanner: whose memory; nobody else may use it meanwhile
+ * @start: first address
+ * @end: address after the last one, at most VSVM_SCAN_PAGES away
+ * @res: where its pages are
+ *
+ * Context: process, without mmap_lock.
+ *
+ * Return: 0 or what hmm_range_fault_unlocked_timeout() says.
+ */
+int vsvm_place_back(struct vsvm_scanner *scanner, unsigned long start,
+		    unsigned long end, const u8 *res)
+{
+	struct hmm_range range = {
+		.notifier = scanner->notifier,
+		.start = start,
+		.end = end,
+		.hmm_pfns = scanner->pfn,
+		.pfn_flags_mask = HMM_PFN_REQ_FAULT,
+		/* No owner: pages of any device come home. */
+	};
+	unsigned long i;
+
+	for (i = 0; i < (end - start) >> PAGE_SHIFT; i++)
+		scanner->pfn[i] = vsvm_page_in_vram(res[i]) ? HMM_PFN_REQ_FAULT : 0;
+	return hmm_range_fault_unlocked_timeout(&range, VSVM_FAULT_TIMEOUT);
 }
 
 /* Does anybody still want what a request does? */

@@ -4,9 +4,9 @@
  * or by a worker, whose end is a fence.
  *
  * That fence waits for memory and for mmap_lock, as that of a job does by way of
- * its faults; nothing that either needs waits for one of them. It cannot be left
- * behind: the end of the address space, and so that of the process and of the
- * device, waits for the worker, which looks now and then if it is to stop.
+ * its faults; nothing that either needs waits for one of them. The end of the
+ * address space signals it, and leaves the worker behind, which looks now and
+ * then if it is to stop.
  *
  * Each address space has one worker, which takes them in turn: a process whose
  * memory cannot be had (userfaultfd, FUSE) holds up nobody else. For the same
@@ -257,14 +257,12 @@ static void vsvm_prefetch_free(struct vsvm_prefetch *prefetch)
 	kfree(prefetch);
 }
 
-/* It is on no list any more. */
-static void vsvm_prefetch_end(struct vsvm_prefetch *prefetch, int err)
+static void vsvm_prefetch_signal(struct vsvm_prefetch *prefetch, int err)
 {
 	if (err)
 		dma_fence_set_error(prefetch->fence, err == -ENODEV ||
 				    err == -EINTR ? -ECANCELED : err);
 	dma_fence_signal(prefetch->fence);
-	vsvm_prefetch_free(prefetch);
 }
 
 static struct vsvm_prefetch *vsvm_prefetch_next(struct vsvm_vm *vm)
@@ -276,7 +274,20 @@ static struct vsvm_prefetch *vsvm_prefetch_next(struct vsvm_vm *vm)
 					    struct vsvm_prefetch, link);
 	if (prefetch)
 		list_del(&prefetch->link);
+	vm->prefetch_now = prefetch;
 	return prefetch;
+}
+
+/* Whoever comes first signals it: its worker, or who closes. */
+static void vsvm_prefetch_end(struct vsvm_vm *vm, struct vsvm_prefetch *prefetch,
+			      int err)
+{
+	scoped_guard(mutex, &vm->submit_lock) {
+		if (vm->prefetch_now == prefetch)
+			vsvm_prefetch_signal(prefetch, err);
+		vm->prefetch_now = NULL;
+	}
+	vsvm_prefetch_free(prefetch);
 }
 
 /**
@@ -297,8 +308,9 @@ void vsvm_prefetch_work(struct work_struct *work)
 			/* Maybe the last user: see vsvm_svm_fault(). */
 			mmput_async(vm->mm);
 		}
-		vsvm_prefetch_end(prefetch, err);
+		vsvm_prefetch_end(vm, prefetch, err);
 	}
+	vsvm_vm_work_done(vm);
 }
 
 /* Consumes the walk on success. */
@@ -330,7 +342,7 @@ static int vsvm_prefetch_start(struct vsvm_vm *vm,
 		return -ECANCELED;
 	list_add_tail(&prefetch->link, &vm->prefetches);
 	drm_syncobj_replace_fence(syncobj, prefetch->fence);
-	queue_work(vm->vdev->svm_wq, &vm->prefetch_work);
+	vsvm_vm_queue_work(vm, &vm->prefetch_work);
 	return 0;
 }
 
@@ -370,15 +382,26 @@ out:
  * vsvm_prefetch_cancel_all - end what is under way
  * @vm: closed address space
  *
+ * The worker may be busy for as long as user space likes: it is not waited for.
+ *
  * Context: process, without locks that a migration needs.
  */
 void vsvm_prefetch_cancel_all(struct vsvm_vm *vm)
 {
-	struct vsvm_prefetch *prefetch;
+	struct vsvm_prefetch *prefetch, *next;
+	LIST_HEAD(prefetches);
 
-	cancel_work_sync(&vm->prefetch_work);
-	while ((prefetch = vsvm_prefetch_next(vm)))
-		vsvm_prefetch_end(prefetch, -ECANCELED);
+	vsvm_vm_cancel_work(vm, &vm->prefetch_work);
+	scoped_guard(mutex, &vm->submit_lock) {
+		list_splice_init(&vm->prefetches, &prefetches);
+		if (vm->prefetch_now)
+			vsvm_prefetch_signal(vm->prefetch_now, -ECANCELED);
+		vm->prefetch_now = NULL;
+	}
+	list_for_each_entry_safe(prefetch, next, &prefetches, link) {
+		vsvm_prefetch_signal(prefetch, -ECANCELED);
+		vsvm_prefetch_free(prefetch);
+	}
 }
 
 static int vsvm_prefetch_and_wait(struct vsvm_vm *vm,

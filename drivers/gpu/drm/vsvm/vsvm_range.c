@@ -2,6 +2,20 @@
 /*
  * SVM ranges: their life, and taking memory from the GPU when it is about to
  * change. A range is mapped as a whole and taken away as a whole.
+ *
+ *	vsvm_vm.lock	which ranges there are. Short: nothing waits for memory of
+ *			user space with it, so that it is there for who closes
+ *			the address space
+ *	a reference	for who works on one, after the lock has been let go. It
+ *			keeps the structure, and the notifier that it belongs to
+ *	vsvm_range.lock	one at a time takes its pages and maps them, and may wait
+ *			for user space for ever
+ *	notifier lock	for write: to take it away. No other lock is needed for that,
+ *			so that it can be removed under who works on it: he finds
+ *			that its pages are not valid, or cannot get any
+ *
+ * Who finds a large range in the hands of somebody who does not get on makes it
+ * smaller, and goes ahead with his own part of it.
  */
 #include <drm/drm_gpusvm.h>
 #include <drm/drm_print.h>
@@ -9,6 +23,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "vsvm_copy.h"
 #include "vsvm_exclusive.h"
@@ -16,6 +31,8 @@
 #include "vsvm_svm.h"
 
 #define VSVM_NOTIFIER_SIZE	SZ_512M
+/* Who has a range that long waits for somebody who may never come. */
+#define VSVM_CROWD_TIMEOUT	HZ
 
 const unsigned long vsvm_chunks[VSVM_NUM_CHUNKS] = { SZ_2M, SZ_64K, SZ_4K };
 
@@ -26,6 +43,7 @@ static struct drm_gpusvm_range *vsvm_range_alloc(struct drm_gpusvm *svm)
 	if (!range)
 		return NULL;
 	INIT_LIST_HEAD(&range->gc_link);
+	mutex_init(&range->lock);
 	drm_gpusvm_init_pages(&range->pages, &to_vsvm_vm(svm)->vdev->drm);
 	return &range->base;
 }
@@ -40,7 +58,44 @@ static void vsvm_range_free(struct drm_gpusvm_range *base)
 		list_del_init(&range->gc_link);
 	drm_gpusvm_free_pages(base->gpusvm, &range->pages,
 			      vsvm_range_npages(range));
+	mutex_destroy(&range->lock);
 	kfree(range);
+}
+
+static struct drm_gpusvm_notifier *vsvm_notifier_alloc(void)
+{
+	struct vsvm_notifier *notifier = kzalloc_obj(*notifier);
+
+	if (!notifier)
+		return NULL;
+	kref_init(&notifier->ref);
+	return &notifier->base;
+}
+
+static void vsvm_notifier_release(struct kref *ref)
+{
+	kfree(container_of(ref, struct vsvm_notifier, ref));
+}
+
+static void vsvm_notifier_free(struct drm_gpusvm_notifier *base)
+{
+	kref_put(&to_vsvm_notifier(base)->ref, vsvm_notifier_release);
+}
+
+/* With vsvm_vm.lock, which keeps it from being removed meanwhile. */
+static struct vsvm_range *vsvm_range_get(struct vsvm_range *range)
+{
+	drm_gpusvm_range_get(&range->base);
+	kref_get(&to_vsvm_notifier(range->base.notifier)->ref);
+	return range;
+}
+
+static void vsvm_range_put(struct vsvm_range *range)
+{
+	struct drm_gpusvm_notifier *notifier = range->base.notifier;
+
+	drm_gpusvm_range_put(&range->base);
+	vsvm_notifier_free(notifier);
 }
 
 /* Takes the range from the GPU. The notifier lock must be held. */
@@ -62,78 +117,121 @@ static void vsvm_range_zap(struct vsvm_vm *vm, struct vsvm_range *range)
 	range->mapped = false;
 }
 
-/**
- * vsvm_range_unmap - take a range from the GPU, and give its pages back
- * @vm: address space, locked
- * @range: range, mapped or not
- */
-void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range)
+static void vsvm_range_take_away(struct vsvm_vm *vm, struct vsvm_range *range)
 {
-	const struct drm_gpusvm_ctx ctx = {};
+	const struct drm_gpusvm_ctx ctx = { .in_notifier = true };
 
-	drm_gpusvm_notifier_lock(&vm->svm);
+	lockdep_assert_held_write(&vm->svm.notifier_lock);
 	vsvm_range_zap(vm, range);
 	vsvm_exclusive_end(vm, range);
-	drm_gpusvm_notifier_unlock(&vm->svm);
 	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
 			       vsvm_range_npages(range), &ctx);
 }
 
-/**
- * vsvm_range_remove - forget a range
- * @vm: address space, locked
- * @range: range, which is freed
- */
-void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range)
+/* Who works on it gets no pages from now on, and those that he has are void. */
+static void vsvm_range_retire(struct vsvm_vm *vm, struct vsvm_range *range)
 {
-	vsvm_range_unmap(vm, range);
+	vsvm_range_take_away(vm, range);
+	range->gone = true;
+	range->disturbed = true;
+	range->pages.flags.unmapped = true;
+}
+
+/**
+ * vsvm_range_unmap - take a range from the GPU, and give its pages back
+ * @vm: address space
+ * @range: range, mapped or not
+ *
+ * Context: process; with what keeps the range.
+ */
+void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	down_write(&vm->svm.notifier_lock);
+	vsvm_range_take_away(vm, range);
+	up_write(&vm->svm.notifier_lock);
+}
+
+/* It is not found any more; with vsvm_vm.lock, whoever else works on it. */
+static void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	lockdep_assert_held(&vm->lock);
+	down_write(&vm->svm.notifier_lock);
+	vsvm_range_retire(vm, range);
+	up_write(&vm->svm.notifier_lock);
 	vsvm_pt_detach(vm, &range->ptes);
 	drm_gpusvm_range_remove(&vm->svm, &range->base);
 }
 
-static struct vsvm_range *vsvm_svm_next_garbage(struct vsvm_vm *vm)
+static struct vsvm_range *vsvm_svm_next_of(struct vsvm_vm *vm,
+					   struct list_head *list)
 {
 	struct vsvm_range *range;
 
 	guard(spinlock)(&vm->gc_lock);
-	range = list_first_entry_or_null(&vm->gc_list, struct vsvm_range,
-					 gc_link);
+	range = list_first_entry_or_null(list, struct vsvm_range, gc_link);
 	if (range)
 		list_del_init(&range->gc_link);
 	return range;
 }
 
-/**
- * vsvm_svm_collect - remove the ranges whose memory was unmapped
- * @vm: address space, locked
- *
- * What is left of a range that lost a part goes home, as it would hold VRAM for
- * all of it.
- */
-void vsvm_svm_collect(struct vsvm_vm *vm)
+/* It would hold VRAM for all of what it was. */
+static void vsvm_svm_send_home(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	vsvm_range_get(range);
+	scoped_guard(spinlock, &vm->gc_lock)
+		list_add_tail(&range->gc_link, &vm->home_list);
+	vsvm_vm_queue_work(vm, &vm->gc_work);
+}
+
+/* Removes the ranges whose memory was unmapped. */
+static void vsvm_svm_collect(struct vsvm_vm *vm)
 {
 	struct vsvm_range *range;
 
 	lockdep_assert_held(&vm->lock);
-	while ((range = vsvm_svm_next_garbage(vm))) {
+	while ((range = vsvm_svm_next_of(vm, &vm->gc_list))) {
 		if (range->base.flags.partial_unmap)
-			drm_gpusvm_range_evict(&vm->svm, &range->base);
+			vsvm_svm_send_home(vm, range);
 		vsvm_range_remove(vm, range);
 	}
+}
+
+/* What is left of a range that lost a part. Holds no lock: see vsvm_svm_fault(). */
+static void vsvm_svm_bring_home(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	const unsigned long start = drm_gpusvm_range_start(&range->base);
+	const unsigned long end = drm_gpusvm_range_end(&range->base);
+	struct vsvm_scanner scanner = {
+		.notifier = &range->base.notifier->notifier,
+		.mm = vm->mm,
+		.vdev = vm->vdev,
+		.pfn = vm->gc_space->pfn,
+	};
+
+	if (!READ_ONCE(vm->closed) &&
+	    !vsvm_scan(&scanner, start, end, vm->gc_space->res))
+		vsvm_place_back(&scanner, start, end, vm->gc_space->res);
 }
 
 static void vsvm_svm_gc_work(struct work_struct *work)
 {
 	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, gc_work);
 	const bool used = mmget_not_zero(vm->mm);
+	struct vsvm_range *range;
 
 	scoped_guard(mutex, &vm->lock) {
 		if (!vm->closed)
 			vsvm_svm_collect(vm);
 	}
-	/* Maybe the last user: see vsvm_svm_fault(). Not with the lock held. */
+	while ((range = vsvm_svm_next_of(vm, &vm->home_list))) {
+		if (used)
+			vsvm_svm_bring_home(vm, range);
+		vsvm_range_put(range);
+	}
+	/* Maybe the last user: see vsvm_svm_fault(). */
 	if (used)
 		mmput_async(vm->mm);
+	vsvm_vm_work_done(vm);
 }
 
 static void vsvm_svm_add_garbage(struct vsvm_vm *vm, struct vsvm_range *range,
@@ -144,7 +242,7 @@ static void vsvm_svm_add_garbage(struct vsvm_vm *vm, struct vsvm_range *range,
 		if (list_empty(&range->gc_link))
 			list_add_tail(&range->gc_link, &vm->gc_list);
 	}
-	queue_work(vm->vdev->svm_wq, &vm->gc_work);
+	vsvm_vm_queue_work(vm, &vm->gc_work);
 }
 
 /* All ranges in one submission, with one TLB invalidation. */
@@ -209,8 +307,6 @@ static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
 	struct vsvm_vm *vm = to_vsvm_vm(svm);
 	unsigned long start, end;
 
-	if (vsvm_exclusive_is_own(vm, mmu_range))
-		return;
 	vsvm_svm_look_for_code(mmu_range);
 	start = max(mmu_range->start, drm_gpusvm_notifier_start(notifier));
 	end = min(mmu_range->end, drm_gpusvm_notifier_end(notifier));
@@ -230,6 +326,8 @@ static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
 }
 
 static const struct drm_gpusvm_ops vsvm_gpusvm_ops = {
+	.notifier_alloc = vsvm_notifier_alloc,
+	.notifier_free = vsvm_notifier_free,
 	.range_alloc = vsvm_range_alloc,
 	.range_free = vsvm_range_free,
 	.invalidate = vsvm_svm_invalidate,
@@ -249,6 +347,7 @@ int vsvm_svm_init(struct vsvm_vm *vm)
 
 	spin_lock_init(&vm->gc_lock);
 	INIT_LIST_HEAD(&vm->gc_list);
+	INIT_LIST_HEAD(&vm->home_list);
 	INIT_WORK(&vm->gc_work, vsvm_svm_gc_work);
 	err = drm_gpusvm_init(&vm->svm, VSVM_NAME, vm->mm, 0, size,
 			      VSVM_NOTIFIER_SIZE, &vsvm_gpusvm_ops,
@@ -261,14 +360,10 @@ int vsvm_svm_init(struct vsvm_vm *vm)
 /* The tables were taken away: no entry of the range is of use any more. */
 static void vsvm_range_drop(struct vsvm_vm *vm, struct vsvm_range *range)
 {
-	const struct drm_gpusvm_ctx ctx = {};
-
-	drm_gpusvm_notifier_lock(&vm->svm);
+	down_write(&vm->svm.notifier_lock);
 	range->mapped = false;
-	vsvm_exclusive_end(vm, range);
-	drm_gpusvm_notifier_unlock(&vm->svm);
-	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
-			       vsvm_range_npages(range), &ctx);
+	vsvm_range_retire(vm, range);
+	up_write(&vm->svm.notifier_lock);
 	vsvm_pt_forget(vm, &range->ptes);
 }
 
@@ -294,6 +389,10 @@ void vsvm_svm_unmap_all(struct vsvm_vm *vm)
  */
 void vsvm_svm_fini(struct vsvm_vm *vm)
 {
+	struct vsvm_range *range;
+
+	while ((range = vsvm_svm_next_of(vm, &vm->home_list)))
+		vsvm_range_put(range);
 	drm_gpusvm_fini(&vm->svm);
 }
 
@@ -359,18 +458,60 @@ static int vsvm_find_errno(int err)
 	}
 }
 
+/*
+ * The range for an address, which may be a new one. One that no longer lies in a
+ * single VMA, or is larger than wanted now, makes way for another one.
+ */
+static struct vsvm_range *vsvm_range_look_up(struct vsvm_vm *vm,
+					     unsigned long addr,
+					     unsigned long start,
+					     unsigned long end,
+					     const struct drm_gpusvm_ctx *ctx)
+{
+	struct drm_gpusvm_range *base;
+	int err;
+
+	ACQUIRE(mutex_intr, lock)(&vm->lock);
+	err = ACQUIRE_ERR(mutex_intr, &lock);
+	if (err)
+		return ERR_PTR(err);
+	if (vm->closed)
+		return ERR_PTR(-ECANCELED);
+	vsvm_svm_collect(vm);
+	base = drm_gpusvm_range_find_or_insert(&vm->svm, addr, start, end, ctx);
+	if (IS_ERR(base))
+		return ERR_PTR(vsvm_find_errno(PTR_ERR(base)));
+	if (drm_gpusvm_range_start(base) < start ||
+	    drm_gpusvm_range_end(base) > end) {
+		vsvm_range_remove(vm, to_vsvm_range(base));
+		return ERR_PTR(-EAGAIN);
+	}
+	return vsvm_range_get(to_vsvm_range(base));
+}
+
+/* Nobody can have less than a page, so that one is waited for. */
+static int vsvm_range_lock(struct vsvm_range *range)
+{
+	if (vsvm_range_npages(range) == 1)
+		return mutex_lock_interruptible(&range->lock);
+	return wait_var_event_timeout(&range->lock, mutex_trylock(&range->lock),
+				      VSVM_CROWD_TIMEOUT) ? 0 : -EBUSY;
+}
+
 /**
- * vsvm_range_find - the range for an address, which may be a new one
- * @vm: address space, locked
+ * vsvm_range_find - have the range for an address to oneself
+ * @vm: address space
  * @addr: address
  * @span: what it must not go beyond
  * @window: size of an aligned area that it must not go beyond
  * @ctx: as drm_gpusvm wants it
  *
- * One that no longer lies in a single VMA, or is larger than wanted now, makes
- * way for another one.
+ * Context: process, with a reference of the process's users and no locks;
+ * vsvm_range_release() must follow.
  *
- * Return: the range, or ERR_PTR() of -EAGAIN, -ENOMEM or -EFAULT.
+ * Return: the range, or ERR_PTR() of -EAGAIN; -EBUSY if somebody else has it for
+ * too long, which a smaller @window helps; -ECANCELED if the address space was
+ * closed; -ENOMEM, -EFAULT, -EINTR.
  */
 struct vsvm_range *
 vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
@@ -380,23 +521,41 @@ vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
 	const unsigned long start = max(span->start, ALIGN_DOWN(addr, window));
 	const unsigned long end = min(span->end,
 				      ALIGN_DOWN(addr, window) + window);
-	struct drm_gpusvm_range *base;
+	struct vsvm_range *range;
+	int err;
 
-	base = drm_gpusvm_range_find_or_insert(&vm->svm, addr, start, end, ctx);
-	if (IS_ERR(base))
-		return ERR_PTR(vsvm_find_errno(PTR_ERR(base)));
-	if (drm_gpusvm_range_start(base) < start ||
-	    drm_gpusvm_range_end(base) > end) {
-		vsvm_range_remove(vm, to_vsvm_range(base));
+	range = vsvm_range_look_up(vm, addr, start, end, ctx);
+	if (IS_ERR(range))
+		return range;
+	err = vsvm_range_lock(range);
+	if (err) {
+		vsvm_range_put(range);
+		return ERR_PTR(err);
+	}
+	if (READ_ONCE(range->gone)) {
+		vsvm_range_release(range);
 		return ERR_PTR(-EAGAIN);
 	}
-	return to_vsvm_range(base);
+	return range;
+}
+
+/**
+ * vsvm_range_release - done with a range
+ * @range: what vsvm_range_find() gave
+ */
+void vsvm_range_release(struct vsvm_range *range)
+{
+	mutex_unlock(&range->lock);
+	/* Pairs with what waits in vsvm_range_lock(). */
+	smp_mb();
+	wake_up_var(&range->lock);
+	vsvm_range_put(range);
 }
 
 /**
  * vsvm_range_map - give a range to the GPU
- * @vm: address space, locked
- * @range: range whose pages were taken
+ * @vm: address space
+ * @range: locked range whose pages were taken
  *
  * Return: 0; -EAGAIN if the pages were invalidated meanwhile; or why there is no
  * page table for them: -ENOMEM, -ENOSPC, -EIO, -ENODEV.

@@ -17,13 +17,24 @@ static inline unsigned long vsvm_range_npages(struct vsvm_range *range)
 	return drm_gpusvm_range_size(&range->base) >> PAGE_SHIFT;
 }
 
+/* vsvm_range.c */
 void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range);
-void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range);
 struct vsvm_range *
 vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
 		const struct vsvm_span *span, unsigned long window,
 		const struct drm_gpusvm_ctx *ctx);
+void vsvm_range_release(struct vsvm_range *range);
 int vsvm_range_map(struct vsvm_vm *vm, struct vsvm_range *range);
-void vsvm_svm_collect(struct vsvm_vm *vm);
+
+/* vsvm_look.c */
+int vsvm_range_scan(struct vsvm_vm *vm, struct vsvm_range *range,
+		    struct vsvm_device *vdev, struct vsvm_space *space);
+int vsvm_range_unshare(struct vsvm_vm *vm, struct vsvm_range *range,
+		       struct vsvm_space *space);
+int vsvm_range_go_home(struct vsvm_vm *vm, struct vsvm_range *range,
+		       struct vsvm_space *space);
+int vsvm_range_get_pages(struct vsvm_vm *vm, struct vsvm_range *range,
+			 struct vsvm_space *space,
+			 const struct drm_gpusvm_ctx *ctx);
 
 #endif /* _VSVM_RANGE_H_ */

@@ -184,7 +184,7 @@ static struct dma_fence *vsvm_job_run(struct drm_sched_job *base)
 static bool vsvm_queue_faults(struct vsvm_queue *queue)
 {
 	return READ_ONCE(queue->ring->hw->stalled) &&
-	       work_busy(&queue->vm->fault_work);
+	       work_busy(&queue->fault_work);
 }
 
 static bool vsvm_job_alive(struct vsvm_job *job)

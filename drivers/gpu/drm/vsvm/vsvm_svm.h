@@ -3,6 +3,7 @@
 #ifndef _VSVM_SVM_H_
 #define _VSVM_SVM_H_
 
+#include <drm/vsvm_drm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/types.h>
 
@@ -35,6 +36,16 @@ struct vsvm_span {
 };
 
 /**
+ * struct vsvm_space - work space of who serves a fault, and of nobody else
+ * @pfn: what a scan saw, in the words of hmm
+ * @res: and in those of DRM_VSVM_RES_*
+ */
+struct vsvm_space {
+	unsigned long pfn[VSVM_SCAN_PAGES];
+	u8 res[VSVM_SCAN_PAGES];
+};
+
+/**
  * struct vsvm_scanner - looks where pages of an mm are
  * @notifier: covers the memory; tells if it changes meanwhile
  * @mm: whose memory
@@ -47,6 +58,17 @@ struct vsvm_scanner {
 	struct vsvm_device *vdev;
 	unsigned long *pfn;
 };
+
+static inline bool vsvm_page_at_peer(u8 res)
+{
+	return (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_PEER;
+}
+
+static inline bool vsvm_page_in_vram(u8 res)
+{
+	return (res & DRM_VSVM_RES_MASK) == DRM_VSVM_RES_DEVICE ||
+	       vsvm_page_at_peer(res);
+}
 
 /* vsvm_svm.c */
 int vsvm_svm_init(struct vsvm_vm *vm);
@@ -72,6 +94,8 @@ int vsvm_place_at_once(const struct vsvm_target *to, struct mm_struct *mm,
 int vsvm_place_in_vram(const struct vsvm_target *to, struct mm_struct *mm,
 		       unsigned long start, unsigned long end, const u8 *res,
 		       unsigned long min_size);
+int vsvm_place_back(struct vsvm_scanner *scanner, unsigned long start,
+		    unsigned long end, const u8 *res);
 int vsvm_place_in_ram(const struct vsvm_vm *vm, struct vsvm_scanner *scanner,
 		      unsigned long start, unsigned long end);
 

@@ -21,19 +21,41 @@
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
+static int vsvm_vm_init_spaces(struct vsvm_vm *vm)
+{
+	unsigned int i;
+
+	vm->gc_space = kvzalloc_obj(*vm->gc_space, GFP_KERNEL_ACCOUNT);
+	if (!vm->gc_space)
+		return -ENOMEM;
+	for (i = 0; i < VSVM_VM_QUEUES; i++) {
+		vm->queue[i].space = kvzalloc_obj(*vm->queue[i].space,
+						  GFP_KERNEL_ACCOUNT);
+		if (!vm->queue[i].space)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Nobody is at work any more. */
+static void vsvm_vm_fini_spaces(struct vsvm_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < VSVM_VM_QUEUES; i++)
+		kvfree(vm->queue[i].space);
+	kvfree(vm->gc_space);
+}
+
 static int vsvm_vm_init_memory(struct vsvm_vm *vm)
 {
 	vm->usage = kzalloc_obj(*vm->usage);
 	if (!vm->usage)
 		return -ENOMEM;
 	refcount_set(&vm->usage->ref, 1);
-	vm->scan_pfn = kcalloc(VSVM_SCAN_PAGES, sizeof(*vm->scan_pfn),
-			       GFP_KERNEL);
-	vm->scan_res = kcalloc(VSVM_SCAN_PAGES, sizeof(*vm->scan_res),
-			       GFP_KERNEL);
 	vm->staging = dma_alloc_coherent(vm->vdev->drm.dev, VSVM_HW_PAGE_SIZE,
 					 &vm->staging_dma, GFP_KERNEL);
-	return vm->scan_pfn && vm->scan_res && vm->staging ? 0 : -ENOMEM;
+	return vm->staging ? vsvm_vm_init_spaces(vm) : -ENOMEM;
 }
 
 static int vsvm_vm_init_queues(struct vsvm_vm *vm)
@@ -47,7 +69,6 @@ static int vsvm_vm_init_queues(struct vsvm_vm *vm)
 		return group;
 	vm->group = group;
 	for (i = 0; i < VSVM_VM_QUEUES; i++) {
-		vm->queue[i].vm = vm;
 		vm->queue[i].ring = &vdev->ring[VSVM_HW_QUEUE0 +
 						vsvm_vm_hw_queue(vm) + i];
 	}
@@ -71,6 +92,13 @@ static void vsvm_vm_fini_queues(struct vsvm_vm *vm)
 		return;
 	clear_bit(vm->group, vm->vdev->groups);
 	ida_free(&vm->vdev->group_ida, vm->group);
+}
+
+/* One that is left behind keeps the queues, so that they cannot be had again. */
+static void vsvm_vm_leave(struct vsvm_vm *vm)
+{
+	if (refcount_dec_and_test(&vm->workers))
+		vsvm_vm_fini_queues(vm);
 }
 
 static int vsvm_vm_init_parts(struct vsvm_vm *vm)
@@ -105,10 +133,8 @@ static void vsvm_vm_fini_parts(struct vsvm_vm *vm)
 	}
 	drm_pagemap_put(vm->dpagemap);
 	vm->dpagemap = NULL;
-	vsvm_vm_fini_queues(vm);
+	vsvm_vm_leave(vm);
 	vsvm_vm_fini_staging(vm);
-	kfree(vm->scan_res);
-	kfree(vm->scan_pfn);
 	if (vm->awake)
 		vsvm_pm_put(vm->vdev);
 }
@@ -118,6 +144,7 @@ static void vsvm_vm_free(struct kref *ref)
 	struct vsvm_vm *vm = container_of(ref, struct vsvm_vm, ref);
 	struct drm_device *drm = &vm->vdev->drm;
 
+	vsvm_vm_fini_spaces(vm);
 	vsvm_usage_put(vm->usage);
 	vsvm_advice_fini(vm);
 	mmdrop(vm->mm);
@@ -141,6 +168,44 @@ void vsvm_vm_put(struct vsvm_vm *vm)
 	kref_put(&vm->ref, vsvm_vm_free);
 }
 
+/**
+ * vsvm_vm_queue_work - have something done that may wait for user space
+ * @vm: address space that is not closed, or about to be
+ * @work: ends with vsvm_vm_work_done()
+ *
+ * Context: any.
+ */
+void vsvm_vm_queue_work(struct vsvm_vm *vm, struct work_struct *work)
+{
+	kref_get(&vm->ref);
+	refcount_inc(&vm->workers);
+	if (!queue_work(vsvm_wq, work))
+		vsvm_vm_work_done(vm);
+}
+
+/**
+ * vsvm_vm_cancel_work - see that something is not begun any more
+ * @vm: closed address space
+ * @work: what vsvm_vm_queue_work() may have been called for
+ *
+ * If it was, it may go on for as long as user space likes.
+ */
+void vsvm_vm_cancel_work(struct vsvm_vm *vm, struct work_struct *work)
+{
+	if (cancel_work(work))
+		vsvm_vm_work_done(vm);
+}
+
+/**
+ * vsvm_vm_work_done - the last thing that a worker does
+ * @vm: address space that it worked for, and may be gone now
+ */
+void vsvm_vm_work_done(struct vsvm_vm *vm)
+{
+	vsvm_vm_leave(vm);
+	vsvm_vm_put(vm);
+}
+
 /* From here on faults find it. */
 static void vsvm_vm_publish(struct vsvm_vm *vm)
 {
@@ -154,8 +219,12 @@ static void vsvm_vm_publish(struct vsvm_vm *vm)
 
 static void vsvm_vm_ignore_faults(struct vsvm_vm *vm)
 {
-	guard(spinlock)(&vm->vdev->fault_lock);
-	vm->vdev->group_vm[vm->group] = NULL;
+	unsigned int i;
+
+	scoped_guard(spinlock, &vm->vdev->fault_lock)
+		vm->vdev->group_vm[vm->group] = NULL;
+	for (i = 0; i < VSVM_VM_QUEUES; i++)
+		vsvm_vm_cancel_work(vm, &vm->queue[i].fault_work);
 }
 
 /* Last: the removal of the device waits for those that it finds. */
@@ -177,10 +246,12 @@ static void vsvm_vm_close_work(struct work_struct *work)
 static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 {
 	struct vsvm_vm *vm = kzalloc_obj(*vm);
+	unsigned int i;
 
 	if (!vm)
 		return NULL;
 	kref_init(&vm->ref);
+	refcount_set(&vm->workers, 1);
 	drm_dev_get(&vdev->drm);
 	vm->vdev = vdev;
 	vm->epoch = READ_ONCE(vdev->epoch);
@@ -195,7 +266,10 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	INIT_LIST_HEAD(&vm->link);
 	INIT_LIST_HEAD(&vm->prefetches);
 	INIT_WORK(&vm->prefetch_work, vsvm_prefetch_work);
-	INIT_WORK(&vm->fault_work, vsvm_vm_fault_work);
+	for (i = 0; i < VSVM_VM_QUEUES; i++) {
+		vm->queue[i].vm = vm;
+		INIT_WORK(&vm->queue[i].fault_work, vsvm_queue_fault_work);
+	}
 	INIT_WORK(&vm->link_work, vsvm_svm_link_work);
 	INIT_WORK(&vm->close_work, vsvm_vm_close_work);
 	init_completion(&vm->closed_now);
@@ -264,9 +338,10 @@ err_parts:
  * On return no job of it runs, nothing of it is mapped. If somebody else ends
  * it already, waits for that.
  *
- * A fault that is being served may wait for the process itself, by way of
- * userfaultfd. The process must be able to end nevertheless: what it does calls
- * vsvm_vm_release() instead.
+ * A fault that is being served, or memory that is being moved, may wait for user
+ * space, for ever. Such a worker is left behind: it holds a reference, and finds
+ * nothing any more that it could change (see vsvm_svm.c). All that is waited for
+ * here is the hardware and short sections of vsvm_vm.lock.
  *
  * Context: process, without locks.
  */
@@ -280,7 +355,6 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 	vsvm_vm_ignore_faults(vm);
 	vsvm_prefetch_cancel_all(vm);
 	vsvm_sched_kill(vm);
-	cancel_work_sync(&vm->fault_work);
 	scoped_guard(mutex, &vm->lock) {
 		/* Before memory is unmapped that the tables point to. */
 		vsvm_pt_disable(vm);
@@ -288,7 +362,7 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 		vsvm_svm_unmap_all(vm);
 		vsvm_svm_fini(vm);
 	}
-	cancel_work_sync(&vm->gc_work);
+	vsvm_vm_cancel_work(vm, &vm->gc_work);
 	/* It may be queued until the end. */
 	disable_work_sync(&vm->link_work);
 	vsvm_vm_fini_parts(vm);

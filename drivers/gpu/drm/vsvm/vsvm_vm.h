@@ -9,12 +9,15 @@
 #include <linux/completion.h>
 #include <linux/kref.h>
 #include <linux/mutex.h>
+#include <linux/refcount.h>
 #include <linux/workqueue.h>
 
 #include "vsvm_drv.h"
 
 struct drm_file;
 struct vsvm_bo;
+struct vsvm_prefetch;
+struct vsvm_space;
 struct vsvm_usage;
 
 /**
@@ -57,8 +60,26 @@ struct vsvm_ptes {
 };
 
 /**
+ * struct vsvm_notifier - what tells of changes of the memory of some ranges
+ * @base: base
+ * @ref: held by drm_gpusvm, and by those who work on one of the ranges, which
+ *	may not be in there any more
+ */
+struct vsvm_notifier {
+	struct drm_gpusvm_notifier base;
+	struct kref ref;
+};
+
+static inline struct vsvm_notifier *
+to_vsvm_notifier(struct drm_gpusvm_notifier *notifier)
+{
+	return container_of(notifier, struct vsvm_notifier, base);
+}
+
+/**
  * struct vsvm_range - an SVM range
  * @base: base; lies in one VMA when it is mapped
+ * @lock: held by who takes its pages and maps them
  * @pages: DMA addresses of its pages
  * @ptes: its page-table entries
  * @mapped: its entries are valid
@@ -68,21 +89,25 @@ struct vsvm_ptes {
  * @exclusive: page that was taken from the CPU, mapped instead of @pages, or NULL
  * @exclusive_dma: its address for the device
  * @disturbed: its memory changed since this was cleared
+ * @gone: it was removed, and will not be mapped any more
  * @skip: bytes from where the addresses in @pages point to, to where they should
  * @gc_link: in vsvm_vm.gc_list, when its memory was unmapped
  *
- * Written with vsvm_vm.lock and the notifier lock for read, except for @mapped,
- * @exclusive and @disturbed, which an invalidation clears or sets with the
- * notifier lock for write.
+ * Written with @lock and the notifier lock for read. Who takes it from the GPU
+ * has the notifier lock for write, and nothing else: he clears @mapped and
+ * @exclusive, and sets @disturbed and @gone.
  */
 struct vsvm_range {
 	struct drm_gpusvm_range base;
+	/* Who works on it, and may wait for user space. */
+	struct mutex lock;
 	struct drm_gpusvm_pages pages;
 	struct vsvm_ptes ptes;
 	bool mapped;
 	bool writable;
 	bool atomic_anywhere;
 	bool disturbed;
+	bool gone;
 	u64 skip;
 	struct page *exclusive;
 	dma_addr_t exclusive_dma;
@@ -109,7 +134,11 @@ static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
  * @fence_seqno: of the last one; jobs of a queue run one after the other
  * @busy_until: when the last of them was done
  * @served: faults served, to tell a slow job from a hung one
- * @fault_page: pages that faulted last, in a ring; with vsvm_vm.lock
+ * @fault: what it is stalled at, with vsvm_device.fault_lock
+ * @faulted: that is to be served; with the same lock
+ * @fault_work: serves it; one at a time, so that what follows is its own
+ * @space: work space
+ * @fault_page: pages that faulted last, in a ring
  * @fault_next: place of the next one
  * @fault_seen: what the queue had completed then
  * @fault_repeat: how often these faulted again, and no other one did
@@ -123,6 +152,10 @@ struct vsvm_queue {
 	u64 fence_seqno;
 	u64 busy_until;
 	atomic_t served;
+	struct vsvm_hw_fault fault;
+	bool faulted;
+	struct work_struct fault_work;
+	struct vsvm_space *space;
 	u64 fault_page[VSVM_FAULT_PAGES];
 	unsigned int fault_next;
 	u32 fault_seen;
@@ -131,7 +164,10 @@ struct vsvm_queue {
 
 /**
  * struct vsvm_vm - an address space
- * @ref: held by the file, by ioctls at work, and by jobs
+ * @ref: held by the file, by ioctls at work, by jobs, and with @workers
+ * @workers: those that serve faults or move memory, and may be left behind when
+ *	it is closed; and one more until it is. The last one gives @group back, so
+ *	that nobody can have more of them than address spaces allow
  * @rcu: frees it, as names of its fences may still be read
  * @vdev: device, referenced
  * @id: number in its file
@@ -144,8 +180,9 @@ struct vsvm_queue {
  * @closed_now: that is done
  * @closed: it has ended; with @close_lock, @submit_lock and @lock to set
  * @link: in vsvm_device.vms
- * @submit_lock: order of jobs; covers @prefetches
+ * @submit_lock: order of jobs; covers @prefetches and @prefetch_now
  * @prefetches: those that nobody waits for and that have not begun
+ * @prefetch_now: the one that has begun
  * @prefetch_work: takes them in turn
  * @awake: it keeps the device awake
  * @gpuvm: buffer objects bound in it
@@ -159,21 +196,19 @@ struct vsvm_queue {
  * @staging_lock: covers @staging until the hardware has read it
  * @staging: page-table entries on their way to VRAM
  * @staging_dma: its address for the device
- * @scan_pfn: work space of a scan of one range, with @lock
- * @scan_res: its result
  * @num_exclusive: ranges that are such pages
- * @gc_lock: protects @gc_list; taken in invalidations
+ * @gc_lock: protects @gc_list and @home_list; taken in invalidations
  * @gc_list: ranges whose memory was unmapped
- * @gc_work: removes them
+ * @home_list: those of them that are removed, but have memory left in VRAM
+ * @gc_work: removes the ones, and brings home the others
+ * @gc_space: its work space
  * @link_work: takes away what is mapped over the link, after it failed
- * @fault: what each queue is stalled at, with vsvm_device.fault_lock
- * @faults: of these, which are to be served: a bit each
- * @fault_work: serves them
  * @usage: VRAM of its process, referenced
  * @busy_ns: time that its jobs spent on the hardware
  */
 struct vsvm_vm {
 	struct kref ref;
+	refcount_t workers;
 	struct rcu_head rcu;
 	struct vsvm_device *vdev;
 	u32 id;
@@ -192,6 +227,7 @@ struct vsvm_vm {
 	/* Order of jobs. */
 	struct mutex submit_lock;
 	struct list_head prefetches;
+	struct vsvm_prefetch *prefetch_now;
 	struct work_struct prefetch_work;
 
 	bool awake;
@@ -208,20 +244,17 @@ struct vsvm_vm {
 	struct mutex staging_lock;
 	u64 *staging;
 	dma_addr_t staging_dma;
-	unsigned long *scan_pfn;
-	u8 *scan_res;
 
 	atomic_t num_exclusive;
 
 	/* The list. */
 	spinlock_t gc_lock;
 	struct list_head gc_list;
+	struct list_head home_list;
 	struct work_struct gc_work;
+	struct vsvm_space *gc_space;
 	struct work_struct link_work;
 
-	struct vsvm_hw_fault fault[VSVM_VM_QUEUES];
-	unsigned long faults;
-	struct work_struct fault_work;
 	struct vsvm_usage *usage;
 	atomic64_t busy_ns;
 };
@@ -250,6 +283,9 @@ void vsvm_vm_release(struct vsvm_vm *vm, bool wait);
 void vsvm_vm_close_all(struct vsvm_device *vdev);
 struct vsvm_vm *vsvm_vm_lookup(struct drm_file *file, u32 id);
 void vsvm_vm_put(struct vsvm_vm *vm);
+void vsvm_vm_queue_work(struct vsvm_vm *vm, struct work_struct *work);
+void vsvm_vm_cancel_work(struct vsvm_vm *vm, struct work_struct *work);
+void vsvm_vm_work_done(struct vsvm_vm *vm);
 struct vsvm_usage *vsvm_vm_usage(struct vsvm_device *vdev,
 				 const struct mm_struct *mm);
 unsigned int vsvm_vm_collect(struct vsvm_device *vdev, struct vsvm_vm **vms,
@@ -275,7 +311,7 @@ void vsvm_pt_flush(struct vsvm_push *push, struct vsvm_vm *vm, u64 start,
 		   u64 size);
 
 /* vsvm_fault.c */
-void vsvm_vm_fault_work(struct work_struct *work);
+void vsvm_queue_fault_work(struct work_struct *work);
 
 /* vsvm_sched.c */
 int vsvm_sched_init(struct vsvm_vm *vm);
