@@ -422,8 +422,13 @@ static u64 vsvm_binding_flags(struct vsvm_binding *binding)
 	       VSVM_PTE_VALID | VSVM_PTE_WRITE | VSVM_PTE_ATOMIC;
 }
 
-/* The entries of a window of system memory, in vm->staging. */
-static void vsvm_window_stage(struct vsvm_vm *vm, struct vsvm_binding *binding,
+/*
+ * The entries of a window of system memory, in vm->staging. All of them, or
+ * what another window left there would be mapped.
+ *
+ * Return: 0, or -EIO if the memory is not mapped for the device.
+ */
+static int vsvm_window_stage(struct vsvm_vm *vm, struct vsvm_binding *binding,
 			      u64 addr)
 {
 	const u64 flags = vsvm_binding_flags(binding) |
@@ -439,6 +444,7 @@ static void vsvm_window_stage(struct vsvm_vm *vm, struct vsvm_binding *binding,
 			break;
 		vm->staging[i++] = flags | sg_page_iter_dma_address(&iter);
 	}
+	return WARN_ON_ONCE(i != num) ? -EIO : 0;
 }
 
 /* Are the staged entries what one large one says? */
@@ -455,13 +461,14 @@ static bool vsvm_window_contiguous(struct vsvm_vm *vm)
 	return true;
 }
 
-/* Return: 0, or -EAGAIN if the memory is no large page, but has to be. */
+/* Return: 0, -EIO, or -EAGAIN if the memory is no large page, but has to be. */
 static int vsvm_window_write(struct vsvm_push *push, struct vsvm_vm *vm,
 			     struct vsvm_binding *binding, u64 addr, bool large)
 {
 	struct vsvm_gem *gem = vsvm_binding_gem(binding);
 	const struct vsvm_ptes *ptes = &vsvm_window_at(binding, addr)->ptes;
 	u64 first;
+	int err;
 
 	if (vsvm_bo_in_vram(&gem->base)) {
 		first = vsvm_bo_offset(&gem->base) +
@@ -470,7 +477,9 @@ static int vsvm_window_write(struct vsvm_push *push, struct vsvm_vm *vm,
 			return -EAGAIN;
 		first |= vsvm_binding_flags(binding);
 	} else {
-		vsvm_window_stage(vm, binding, addr);
+		err = vsvm_window_stage(vm, binding, addr);
+		if (err)
+			return err;
 		if (large && !vsvm_window_contiguous(vm))
 			return -EAGAIN;
 		first = vm->staging[0];

@@ -24,6 +24,7 @@
 #include "vsvm_dma.h"
 #include "vsvm_drv.h"
 #include "vsvm_exclusive.h"
+#include "vsvm_gem.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_pci.h"
 #include "vsvm_peer.h"
@@ -129,6 +130,7 @@ static const struct drm_driver vsvm_driver = {
 	.postclose = vsvm_postclose,
 	.show_fdinfo = vsvm_show_fdinfo,
 	.debugfs_init = vsvm_debugfs_init,
+	.gem_prime_import = vsvm_prime_import,
 	.ioctls = vsvm_ioctls,
 	.num_ioctls = ARRAY_SIZE(vsvm_ioctls),
 	.fops = &vsvm_fops,

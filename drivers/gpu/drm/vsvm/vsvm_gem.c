@@ -133,6 +133,7 @@ static int vsvm_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 
 static const struct drm_gem_object_funcs vsvm_gem_funcs = {
 	.free = vsvm_bo_free,
+	.export = vsvm_prime_export,
 	.mmap = vsvm_gem_mmap,
 	.vm_ops = &vsvm_gem_vm_ops,
 };

@@ -73,6 +73,11 @@ int vsvm_tt_map(struct vsvm_gem *gem);
 void vsvm_tt_unmap(struct vsvm_gem *gem);
 struct sg_table *vsvm_tt_sgt(struct vsvm_gem *gem);
 
+/* vsvm_prime.c */
+struct dma_buf *vsvm_prime_export(struct drm_gem_object *obj, int flags);
+struct drm_gem_object *vsvm_prime_import(struct drm_device *drm,
+					 struct dma_buf *dmabuf);
+
 /* vsvm_gem_move.c */
 int vsvm_gem_move(struct vsvm_gem *gem, bool evict,
 		  struct ttm_operation_ctx *ctx, struct ttm_resource *new_mem);

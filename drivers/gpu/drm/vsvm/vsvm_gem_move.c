@@ -5,9 +5,10 @@
  * and none can be made; it goes to system memory when a CPU touches it, or when
  * its place is wanted for another object or for memory of a process.
  *
- * No fence is ever attached to an object: a job may wait for a page fault, which
- * may need to move that very object. A move takes the object from the GPU first,
- * as an invalidation does; the next access of a job faults and finds it anew.
+ * No fence is ever attached to an object, not even by clients: see vsvm_prime.c.
+ * A job may wait for a page fault, which may need to move that very object. A
+ * move takes the object from the GPU first, as an invalidation does; the next
+ * access of a job faults and finds it anew.
  *
  *	          first use: clear
  *	nowhere ------------------------------> VRAM
@@ -156,6 +157,9 @@ static int vsvm_gem_to_vram(struct vsvm_gem *gem, struct ttm_operation_ctx *ctx,
 	struct ttm_buffer_object *ttm = &gem->base.ttm;
 	int err;
 
+	/* TTM would wait for it, and not say if that was in vain. */
+	if (!dma_resv_test_signaled(ttm->base.resv, DMA_RESV_USAGE_BOOKKEEP))
+		return -EBUSY;
 	err = vsvm_bo_enter_vram(&gem->base, new_mem);
 	if (err)
 		return err;
@@ -279,7 +283,9 @@ int vsvm_gem_place(struct vsvm_gem *gem, bool retry)
 		return 0;
 	if (!gem->system && !vsvm_gem_rests(gem)) {
 		err = vsvm_gem_validate(gem, TTM_PL_VRAM, &ctx);
-		if (!err || (err == -ENOSPC && retry))
+		if (!err)
+			return vsvm_bo_in_vram(&gem->base) ? 0 : -EIO;
+		if (err == -ENOSPC && retry)
 			return err;
 	}
 	err = ttm_bo_populate(&gem->base.ttm, &ctx);
