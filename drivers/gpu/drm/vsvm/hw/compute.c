@@ -282,6 +282,23 @@ static u32 step_atomic(struct vsvm_hw_queue *q)
 	return VSVM_HW_OK;
 }
 
+static u32 step_store(struct vsvm_hw_queue *q)
+{
+	const struct vsvm_hw_cmd *cmd = &q->kernel.cmd;
+	u64 len = sizeof(u64);
+	void *dst;
+	u32 status;
+
+	status = vsvm_hw_translate(q, cmd->dst, VSVM_HW_WRITE, &dst, &len);
+	if (status)
+		return status;
+	if (len < sizeof(u64))
+		return VSVM_HW_ERR_DMA;
+	/* Release: who sees it sees what the commands before it wrote. */
+	smp_store_release((u64 *)dst, cmd->arg);
+	return VSVM_HW_OK;
+}
+
 static u32 step(struct vsvm_hw_queue *q)
 {
 	switch (q->kernel.cmd.op) {
@@ -292,6 +309,8 @@ static u32 step(struct vsvm_hw_queue *q)
 		return step_chase(q);
 	case VSVM_HW_K_ATOMIC_ADD:
 		return step_atomic(q);
+	case VSVM_HW_K_STORE:
+		return step_store(q);
 	default:
 		return step_elements(q);
 	}
@@ -315,6 +334,7 @@ static u32 check_kernel(const struct vsvm_hw_cmd *cmd, u64 *result)
 	case VSVM_HW_K_SUM:
 	case VSVM_HW_K_CHASE:
 	case VSVM_HW_K_ATOMIC_ADD:
+	case VSVM_HW_K_STORE:
 		dst_bits = 7;
 		break;
 	default:
@@ -424,6 +444,8 @@ u32 vsvm_hw_compute(struct vsvm_hw *hw, struct vsvm_hw_engine *e,
 		status = check_kernel(cmd, result);
 		if (status)
 			return status;
+		if (cmd->op == VSVM_HW_K_STORE && cmd->len > e->good)
+			return VSVM_HW_ERR_CANCELLED;
 		start(k, e->tail, cmd);
 	}
 	status = run_kernel(hw, e, q);

@@ -201,6 +201,7 @@ static void complete_command(struct vsvm_hw_engine *e, struct vsvm_hw_cmd *slot,
 	WRITE_ONCE(slot->result, result);
 	WRITE_ONCE(slot->status, status);
 	WRITE_ONCE(slot->generation, READ_ONCE(e->ring->generation));
+	e->good = status ? 0 : min(e->good + 1, e->size);
 	e->tail++;
 	/* Release: all that the command wrote, and its slot. */
 	smp_store_release(&e->ring->tail, e->tail);
@@ -277,6 +278,7 @@ void vsvm_hw_reset(struct vsvm_hw *hw, unsigned int engine)
 	e = &hw->engine[engine];
 	e->cancel = READ_ONCE(e->ring->cancel);
 	e->cancelling = e->cancel - READ_ONCE(e->ring->tail) <= e->size;
+	e->good = 0;
 	if (engine >= VSVM_HW_QUEUE0) {
 		struct vsvm_hw_queue *q = &hw->queue[engine - VSVM_HW_QUEUE0];
 

@@ -23,7 +23,7 @@
 #endif
 
 #define VSVM_HW_MAGIC		0x4d565356u	/* "VSVM" */
-#define VSVM_HW_VERSION		2
+#define VSVM_HW_VERSION		3
 
 #define VSVM_HW_PAGE_SHIFT	12
 #define VSVM_HW_PAGE_SIZE	0x1000ull
@@ -89,6 +89,7 @@ enum vsvm_hw_op {
 	VSVM_HW_K_SUM = 37,		/* u64 dst[0] = sum of the bytes src[0..len) */
 	VSVM_HW_K_CHASE = 38,		/* walk a list, see below */
 	VSVM_HW_K_ATOMIC_ADD = 39,	/* len times: u64 dst[0] += arg, atomically */
+	VSVM_HW_K_STORE = 40,		/* u64 dst[0] = arg, see below */
 };
 
 /*
@@ -96,6 +97,12 @@ enum vsvm_hw_op {
  * value at offset arg. The engine starts at src, stops at a next of 0 or after
  * len nodes (0: no limit), and stores the number of nodes in dst[0] and the
  * sum of their values in dst[1], both u64.
+ */
+
+/*
+ * K_STORE is one store of a word, seen after all that the commands before it
+ * wrote. If one of the len commands before it on the ring did not end OK, or the
+ * ring was reset since, it stores nothing and ends CANCELLED.
  */
 
 enum vsvm_hw_status {

@@ -54,6 +54,7 @@ struct vsvm_hw_engine {
 	bool cancelling;	/* [tail, cancel) is to be cancelled */
 	bool stop;		/* set by anyone: return soon */
 	u32 slices;		/* left of this turn */
+	u32 good;		/* commands that ended OK in a row, as K_STORE counts */
 	u32 bad_heads;		/* runs that found head out of reach of tail */
 };
 

@@ -50,6 +50,7 @@ static const struct job jobs[] = {
 	JOB("add atomically, once", VSVM_HW_K_ATOMIC_ADD, PAGE - 8, 0, 1, 7, 1),
 	JOB("add atomically, for slices", VSVM_HW_K_ATOMIC_ADD, PAGE, 0,
 	    3 * VSVM_HW_ATOMIC_SLICE + 1, 1ull << 55, 1),
+	JOB("store", VSVM_HW_K_STORE, PAGE - 8, 0, 0, 0x0123456789abcdefull, 1),
 };
 
 KUNIT_ARRAY_PARAM_DESC(job, jobs, name);
@@ -120,6 +121,8 @@ static void model_run(struct model *m, const struct job *job)
 		model_chase(m, cmd, words);
 		return;
 	}
+	if (cmd->op == VSVM_HW_K_STORE)
+		words[0] = cmd->arg;
 	for (i = 0; i < cmd->len; i++) {
 		switch (cmd->op) {
 		case VSVM_HW_K_FILL:
@@ -393,6 +396,41 @@ static void compute_atomic_moves(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, *second, 4 * VSVM_HW_ATOMIC_SLICE);
 }
 
+/* A store is for commands that went well, of the ring as it is now. */
+static void compute_store_if(struct kunit *test)
+{
+	struct hw_bench *b = test->priv;
+	const struct vsvm_hw_cmd good = { .op = VSVM_HW_NOP };
+	const struct vsvm_hw_cmd bad = { .op = VSVM_HW_K_SUM, .dst = DST_VA + 1 };
+	struct vsvm_hw_cmd store = { .op = VSVM_HW_K_STORE, .dst = DST_VA, .arg = 7 };
+	u64 *word = (u64 *)(b->system + hw_window_offset(DST_VA));
+	const unsigned int e = BENCH_QUEUE(0);
+
+	hw_window_map_all(b);
+	*word = 0;
+	store.len = 1;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &store), VSVM_HW_ERR_CANCELLED);
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &good), VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &bad), VSVM_HW_ERR_CMD);
+	store.len = 2;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &good), VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &store), VSVM_HW_ERR_CANCELLED);
+	KUNIT_EXPECT_EQ(test, *word, 0);
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &good), VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &good), VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &store), VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(test, *word, 7);
+	/* It counts as one of them itself. */
+	store.len = 3;
+	store.arg = 8;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &store), VSVM_HW_OK);
+	KUNIT_EXPECT_EQ(test, *word, 8);
+	vsvm_hw_stop(b->hw, e);
+	vsvm_hw_reset(b->hw, e);
+	store.len = 1;
+	KUNIT_EXPECT_EQ(test, hw_bench_do(b, e, &store), VSVM_HW_ERR_CANCELLED);
+}
+
 /* Mappings that hold for a few bytes only, so that an element may not fit. */
 static void compute_dma_split(struct kunit *test)
 {
@@ -428,6 +466,7 @@ static struct kunit_case compute_cases[] = {
 	KUNIT_CASE_PARAM(compute_cancel, job_gen_params),
 	KUNIT_CASE_PARAM(compute_reset, job_gen_params),
 	KUNIT_CASE(compute_atomic_moves),
+	KUNIT_CASE(compute_store_if),
 	KUNIT_CASE(compute_dma_split),
 	{ }
 };

@@ -267,7 +267,7 @@ static void ring_wrong_ops(struct kunit *test)
 			bool known = op == VSVM_HW_NOP;
 
 			if (compute)
-				known |= op >= VSVM_HW_K_FILL && op <= VSVM_HW_K_ATOMIC_ADD;
+				known |= op >= VSVM_HW_K_FILL && op <= VSVM_HW_K_STORE;
 			else
 				known |= op == VSVM_HW_COPY || op == VSVM_HW_FILL;
 			if (paging)

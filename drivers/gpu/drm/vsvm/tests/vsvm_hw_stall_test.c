@@ -124,6 +124,7 @@ static void stall_alignment(struct kunit *test)
 		{ { VSVM_HW_K_HISTOGRAM, 0, DST_VA + 4, SRC_VA, 1 }, DST_VA + 4 },
 		{ { VSVM_HW_K_SUM, 0, DST_VA + 1, SRC_VA, 1 }, DST_VA + 1 },
 		{ { VSVM_HW_K_ATOMIC_ADD, 0, DST_VA + 4, 0, 1 }, DST_VA + 4 },
+		{ { VSVM_HW_K_STORE, 0, DST_VA + 4, 0, 0, 1 }, DST_VA + 4 },
 		{ { VSVM_HW_K_CHASE, 0, DST_VA + 4, SRC_VA, 1, 8 }, DST_VA + 4 },
 		{ { VSVM_HW_K_CHASE, 0, DST_VA, SRC_VA + 4, 1, 8 }, SRC_VA + 4 },
 		{ { VSVM_HW_K_CHASE, 0, DST_VA, SRC_VA, 1, 4 }, SRC_VA + 4 },
