@@ -32,6 +32,7 @@ extern "C" {
 #define DRM_VSVM_VM_BIND	0x08
 #define DRM_VSVM_MADVISE	0x09
 #define DRM_VSVM_EXCLUSIVE	0x0a
+#define DRM_VSVM_WAIT_USER_FENCE	0x0b
 
 /* Parameters of DRM_IOCTL_VSVM_QUERY and the structures that they return. */
 #define DRM_VSVM_QUERY_DEVICE	0	/* struct drm_vsvm_device_info */
@@ -189,12 +190,12 @@ struct drm_vsvm_kernel {
 	__u64 arg;
 };
 
-#define DRM_VSVM_SYNC_SIGNAL	(1 << 0)	/* out-fence; else in-fence */
+#define DRM_VSVM_SYNC_SIGNAL	(1 << 0)	/* not supported, see EXEC */
 
 /**
- * struct drm_vsvm_sync - a drm_syncobj to wait for or to signal
+ * struct drm_vsvm_sync - a drm_syncobj that a job waits for
  * @handle: of the syncobj
- * @flags: DRM_VSVM_SYNC_SIGNAL or 0
+ * @flags: must be 0
  * @point: timeline point, 0 for a binary syncobj
  */
 struct drm_vsvm_sync {
@@ -204,6 +205,7 @@ struct drm_vsvm_sync {
 };
 
 #define DRM_VSVM_EXEC_WAIT	(1 << 0)	/* return when the job is done */
+#define DRM_VSVM_EXEC_FENCE	(1 << 1)	/* write a user fence */
 
 /* Queues of an address space, which work side by side. */
 #define DRM_VSVM_NUM_QUEUES	4
@@ -215,7 +217,7 @@ struct drm_vsvm_sync {
 /**
  * struct drm_vsvm_exec - run kernels, one after the other, as one job
  * @vm_id: address space
- * @flags: DRM_VSVM_EXEC_WAIT or 0
+ * @flags: DRM_VSVM_EXEC_WAIT, DRM_VSVM_EXEC_FENCE
  * @num_kernels: 1 to DRM_VSVM_MAX_KERNELS
  * @num_syncs: 0 to DRM_VSVM_MAX_SYNCS
  * @kernels: user pointer to struct drm_vsvm_kernel[@num_kernels]
@@ -224,18 +226,35 @@ struct drm_vsvm_sync {
  * @failed_kernel: out, with WAIT: index of the kernel that failed
  * @queue: 0 to DRM_VSVM_NUM_QUEUES - 1. Jobs of one queue run in their order,
  *	those of different queues side by side
+ * @fence_addr: with FENCE: address of the user fence, a multiple of 8; else 0
+ * @fence_value: with FENCE: what is written there; else 0
+ * @job: out: number of the job in its queue, from 1
+ *
+ * A user fence is a 64-bit word in memory of the process, or in a bound buffer
+ * object. The queue writes it when the kernels are done, after all that they
+ * wrote and after the fences of earlier jobs of the queue, in one store, as a
+ * kernel would: it may fault, and a bad address ends the job with -EFAULT and a
+ * @failed_kernel of @num_kernels. If the job fails nothing is written: see
+ * DRM_IOCTL_VSVM_WAIT_USER_FENCE for how to learn of that.
+ *
+ * A job waits for page faults, and so for what the process does about them
+ * (userfaultfd, a file system in user space). A fence that the kernel itself may
+ * wait for, to get memory or to move a buffer, must not depend on that: a
+ * syncobj with DRM_VSVM_SYNC_SIGNAL gives -EOPNOTSUPP. A job may wait for
+ * syncobjs that already have a fence.
  *
  * A job that reads memory without permission, or memory that is not there,
- * ends with -EFAULT: returned with WAIT, else in the out-fences. The kernels
+ * ends with -EFAULT: returned with WAIT, else by WAIT_USER_FENCE. The kernels
  * before the one that failed have run. A job whose atomic operation is on memory
  * that cannot be where it has to be ends with -EACCES.
  *
- * Errors: -EINVAL, -ENOENT (VM or syncobj), -EPERM, -EFAULT, -EACCES, -ENOMEM,
- * -ENOSPC (no VRAM for what must be there), -ENODEV, -ETIME (the job hung and
- * was cancelled), -ECANCELED (device unbound or VM destroyed), -EIO (engine
- * error), -EREMOTEIO (the link to another device went down; its memory is safe,
- * and a later job finds another way to it), -EINTR or -ERESTARTSYS while
- * waiting: the job goes on.
+ * Errors: -EINVAL, -ENOENT (VM or syncobj), -EPERM, -EOPNOTSUPP, -EAGAIN (the
+ * queue has 256 jobs that have not ended: wait for one of them), -EFAULT,
+ * -EACCES, -ENOMEM, -ENOSPC (no VRAM for what must be there), -ENODEV, -ETIME (the
+ * job hung and was cancelled), -ECANCELED (device unbound or VM destroyed), -EIO
+ * (engine error), -EREMOTEIO (the link to another device went down; its memory is
+ * safe, and a later job finds another way to it), -EINTR while waiting: the job
+ * goes on.
  */
 struct drm_vsvm_exec {
 	__u32 vm_id;
@@ -247,6 +266,64 @@ struct drm_vsvm_exec {
 	__u64 fault_addr;
 	__u32 failed_kernel;
 	__u32 queue;
+	__u64 fence_addr;
+	__u64 fence_value;
+	__u64 job;
+};
+
+/* When a wait is over, for the bits that are in the mask, without a sign. */
+#define DRM_VSVM_UFENCE_EQ	0	/* word == value */
+#define DRM_VSVM_UFENCE_NEQ	1	/* word != value */
+#define DRM_VSVM_UFENCE_GT	2	/* word > value */
+#define DRM_VSVM_UFENCE_GTE	3	/* word >= value */
+#define DRM_VSVM_UFENCE_LT	4	/* word < value */
+#define DRM_VSVM_UFENCE_LTE	5	/* word <= value */
+
+/* The timeout is a time of CLOCK_MONOTONIC; else how long to wait. */
+#define DRM_VSVM_UFENCE_ABSTIME	(1 << 0)
+
+/**
+ * struct drm_vsvm_wait_user_fence - wait for a word in memory
+ * @vm_id: address space whose jobs write it
+ * @op: one of DRM_VSVM_UFENCE_EQ to LTE
+ * @flags: DRM_VSVM_UFENCE_ABSTIME or 0
+ * @queue: queue of @job; 0 to DRM_VSVM_NUM_QUEUES - 1
+ * @job: number of the job that is to write it, as EXEC gave it, or 0: its failure
+ *	ends the wait
+ * @addr: user pointer to the word, a multiple of 8. That of a buffer object is
+ *	where a CPU has it mapped
+ * @value: to compare with
+ * @mask: bits that count
+ * @timeout_ns: nanoseconds: 0 looks once; without ABSTIME a negative one is no
+ *	timeout, and what is left of a positive one is returned
+ * @fault_addr: out, with -EIO: the address that failed, if -EFAULT or -EACCES
+ * @error: out, with -EIO: negative error that the job ended with, as of EXEC, or
+ *	-ENODATA if it ended and so many failed since that nobody knows how
+ * @failed_kernel: out, with -EIO: index of the kernel that failed
+ * @pad: must be 0
+ *
+ * Looks when jobs of the address space end, and a few times a second at what
+ * CPUs or other address spaces may have written. What was true in between may go
+ * unnoticed.
+ *
+ * Errors: -EINVAL (also a @job that there never was), -ENOENT (VM), -EPERM,
+ * -EFAULT (@addr), -ETIME, -EIO (the job failed, and the word is not as wanted),
+ * -ECANCELED (device unbound or VM destroyed meanwhile), -ENODEV, -EINTR.
+ */
+struct drm_vsvm_wait_user_fence {
+	__u32 vm_id;
+	__u32 op;
+	__u32 flags;
+	__u32 queue;
+	__u64 job;
+	__u64 addr;
+	__u64 value;
+	__u64 mask;
+	__s64 timeout_ns;
+	__u64 fault_addr;
+	__s32 error;
+	__u32 failed_kernel;
+	__u64 pad;
 };
 
 #define DRM_VSVM_LOC_SYSTEM	0
@@ -254,7 +331,7 @@ struct drm_vsvm_exec {
 /* VRAM of device number n: this one, or one that it has a link to. */
 #define DRM_VSVM_LOC_DEVICE_ID(n)	(0x100 + (n))
 
-/* Do not wait; the syncobj is signalled when the memory has moved. */
+/* Do not wait; the syncobj gets a signalled fence when the memory has moved. */
 #define DRM_VSVM_PREFETCH_ASYNC	(1 << 0)
 
 /**
@@ -270,7 +347,9 @@ struct drm_vsvm_exec {
  * @skipped: out: pages that are not at @location now
  *
  * Returns when the memory has moved; with ASYNC at once, with 0 in @moved and
- * @skipped. Pages that cannot move stay and are counted as skipped: that is not
+ * @skipped. The syncobj has no fence until the end: wait for it with
+ * DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT. So no fence depends on what the process
+ * does about page faults, and EXEC cannot wait for it. Pages that cannot move stay and are counted as skipped: that is not
  * an error. An error that shows only later is that of the syncobj's fence.
  *
  * Memory of a device that has no link to the one at @location goes by way of
@@ -508,6 +587,9 @@ struct drm_vsvm_exclusive {
 	DRM_IOW(DRM_COMMAND_BASE + DRM_VSVM_MADVISE, struct drm_vsvm_madvise)
 #define DRM_IOCTL_VSVM_EXCLUSIVE \
 	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_EXCLUSIVE, struct drm_vsvm_exclusive)
+#define DRM_IOCTL_VSVM_WAIT_USER_FENCE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_VSVM_WAIT_USER_FENCE, \
+		 struct drm_vsvm_wait_user_fence)
 
 #if defined(__cplusplus)
 }

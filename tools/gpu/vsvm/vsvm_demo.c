@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "demo_data.h"
 #include "demo_report.h"
@@ -21,6 +22,7 @@
 #define FACTOR		3	/* of the saxpy */
 #define PIECE		(32ul << 20)	/* bytes for one job, far from its time-out */
 #define MAX_VECTOR	(16ul << 20)	/* bytes of each saxpy operand */
+#define JOB_NS		(60ll * 1000000000)	/* more than any job takes */
 
 /**
  * struct demo - the program's state
@@ -30,6 +32,8 @@
  * @y: saxpy: y += FACTOR * x
  * @x: the other operand
  * @list: the linked list
+ * @done: user fence: the GPU writes there how many jobs it has done
+ * @jobs: that it was given
  * @wrong: differences found
  * @no_unbind: leave the GPU bound
  * @seed: of everything random
@@ -41,6 +45,8 @@ struct demo {
 	struct data_buffer y;
 	struct data_buffer x;
 	struct data_list list;
+	__u64 *done;
+	__u64 jobs;
 	size_t wrong;
 	bool no_unbind;
 	__u64 seed;
@@ -54,16 +60,38 @@ static int complain(const char *what, int err)
 	return err;
 }
 
+/* One job, which the GPU says in memory that it has done. */
 static int run(struct demo *d, const char *what,
 	       const struct drm_vsvm_kernel *kernels, unsigned int count)
 {
-	struct drm_vsvm_exec result;
+	struct drm_vsvm_exec exec = {
+		.vm_id = d->vm,
+		.flags = DRM_VSVM_EXEC_FENCE,
+		.num_kernels = count,
+		.kernels = vsvm_addr(kernels),
+		.fence_addr = vsvm_addr(d->done),
+		.fence_value = ++d->jobs,
+	};
+	struct drm_vsvm_wait_user_fence wait = {
+		.vm_id = d->vm,
+		.op = DRM_VSVM_UFENCE_GTE,
+		.addr = vsvm_addr(d->done),
+		.value = d->jobs,
+		.mask = ~0ull,
+		.timeout_ns = JOB_NS,
+	};
 	int err;
 
-	err = vsvm_run(d->dev.fd, d->vm, kernels, count, &result);
+	err = vsvm_exec(d->dev.fd, &exec);
+	if (err)
+		return complain(what, err);
+	wait.job = exec.job;
+	err = vsvm_wait_user_fence(d->dev.fd, &wait);
+	if (err == -EIO)
+		err = wait.error;
 	if (err == -EFAULT)
 		fprintf(stderr, "vsvm-demo: kernel %u failed at 0x%llx\n",
-			result.failed_kernel, result.fault_addr);
+			wait.failed_kernel, wait.fault_addr);
 	return err ? complain(what, err) : 0;
 }
 
@@ -416,6 +444,11 @@ static int open_gpu(struct demo *d, int id)
 	err = err ?: vsvm_vm_create(d->dev.fd, &d->vm);
 	if (err)
 		return complain(d->dev.node[0] ? d->dev.node : "GPU", err);
+	/* By itself, so that nothing else moves when the GPU writes it. */
+	d->done = mmap(NULL, vsvm_page_size(), PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (d->done == MAP_FAILED)
+		return complain("memory for the fence", -ENOMEM);
 	printf("A GPU works on a program's own memory, by its pointers.\n\n");
 	report_line("GPU", "%u, %s, VRAM %s (%s in use)", d->dev.id, d->dev.node,
 		    report_size(total, info.vram_size),

@@ -182,6 +182,11 @@ int vsvm_run(int fd, __u32 vm, const struct drm_vsvm_kernel *kernels,
 	return err;
 }
 
+int vsvm_wait_user_fence(int fd, struct drm_vsvm_wait_user_fence *wait)
+{
+	return vsvm_ioctl(fd, DRM_IOCTL_VSVM_WAIT_USER_FENCE, wait);
+}
+
 int vsvm_gem_create(int fd, __u64 size, __u32 flags, __u32 *handle)
 {
 	struct drm_vsvm_gem_create create = { .size = size, .flags = flags };

@@ -73,6 +73,9 @@ int vsvm_exec(int fd, struct drm_vsvm_exec *exec);
 int vsvm_run(int fd, __u32 vm, const struct drm_vsvm_kernel *kernels,
 	     unsigned int count, struct drm_vsvm_exec *result);
 
+/* The raw ioctl: wait for a word that a job writes in the end. */
+int vsvm_wait_user_fence(int fd, struct drm_vsvm_wait_user_fence *wait);
+
 /* Buffer objects. @flags: DRM_VSVM_GEM_* */
 int vsvm_gem_create(int fd, __u64 size, __u32 flags, __u32 *handle);
 int vsvm_gem_close(int fd, __u32 handle);
@@ -97,7 +100,7 @@ size_t vsvm_pages(const void *addr, size_t len);
 int vsvm_prefetch(int fd, __u32 vm, const void *addr, size_t len,
 		  __u32 location, __u64 *moved, __u64 *skipped);
 
-/* The same without waiting: the binary syncobj is signalled in the end. */
+/* The same without waiting: the binary syncobj gets a signalled fence in the end. */
 int vsvm_prefetch_async(int fd, __u32 vm, const void *addr, size_t len,
 			__u32 location, __u32 syncobj);
 

@@ -45,8 +45,10 @@
  *
  * An invalidation holds notifier_lock for write and waits for the paging
  * engine, which waits for nothing of this driver. A fence of a job may wait for
- * a fault to be served, and so for all of the above, as may that of a prefetch:
- * nothing above waits for one, except where it has cancelled it before.
+ * a fault to be served, and so for all of the above: none leaves vsvm_sched.c,
+ * and nothing above waits for one, except where it has cancelled it before. The
+ * fence of a prefetch is signalled when somebody gets to see it, and one of a
+ * copy waits for its engine alone.
  */
 #ifndef _VSVM_DRV_H_
 #define _VSVM_DRV_H_
@@ -270,6 +272,10 @@ int vsvm_vm_create_ioctl(struct drm_device *drm, void *data,
 int vsvm_vm_destroy_ioctl(struct drm_device *drm, void *data,
 			  struct drm_file *file);
 int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file);
+
+/* vsvm_ufence.c */
+int vsvm_wait_user_fence_ioctl(struct drm_device *drm, void *data,
+			       struct drm_file *file);
 
 /* vsvm_walk.c */
 int vsvm_residency_ioctl(struct drm_device *drm, void *data,

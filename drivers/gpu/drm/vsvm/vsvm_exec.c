@@ -4,11 +4,14 @@
  *
  * Everything that can be wrong is found before the job is armed; from then on
  * there is no way back.
+ *
+ * A syncobj to be signalled is refused: its fence would depend on page faults of
+ * the job, and so on what the process does about them, which may be nothing. A
+ * queue that serves faults tells by memory instead: see vsvm_ufence.c.
  */
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_syncobj.h>
-#include <linux/dma-fence-chain.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -85,11 +88,12 @@ static bool vsvm_kernel_valid(const struct drm_vsvm_kernel *kernel, u64 limit)
 }
 
 static int vsvm_exec_kernels(struct vsvm_job *job,
-			     const struct drm_vsvm_kernel *kernel, u64 limit)
+			     const struct drm_vsvm_kernel *kernel, u32 num,
+			     u64 limit)
 {
 	u32 i;
 
-	for (i = 0; i < job->num; i++, kernel++) {
+	for (i = 0; i < num; i++, kernel++) {
 		if (!vsvm_kernel_valid(kernel, limit))
 			return -EINVAL;
 		job->cmd[i] = (struct vsvm_hw_cmd) {
@@ -103,142 +107,89 @@ static int vsvm_exec_kernels(struct vsvm_job *job,
 	return 0;
 }
 
-/* A syncobj that is to be signalled. */
-struct vsvm_signal {
-	struct drm_syncobj *syncobj;
-	struct dma_fence_chain *chain;
-	u64 point;
-};
-
-struct vsvm_signals {
-	unsigned int num;
-	struct vsvm_signal signal[DRM_VSVM_MAX_SYNCS];
-};
-
-static void vsvm_signals_free(struct vsvm_signals *signals)
+/* The queue writes it last, and only if all kernels went well. */
+static void vsvm_exec_fence(struct vsvm_job *job,
+			    const struct drm_vsvm_exec *args)
 {
-	unsigned int i;
-
-	if (!signals)
+	if (!(args->flags & DRM_VSVM_EXEC_FENCE))
 		return;
-	for (i = 0; i < signals->num; i++) {
-		dma_fence_chain_free(signals->signal[i].chain);
-		drm_syncobj_put(signals->signal[i].syncobj);
-	}
-	kfree(signals);
+	job->cmd[args->num_kernels] = (struct vsvm_hw_cmd) {
+		.op = VSVM_HW_K_STORE,
+		.dst = args->fence_addr,
+		.len = args->num_kernels,
+		.arg = args->fence_value,
+	};
 }
 
-DEFINE_FREE(vsvm_signals, struct vsvm_signals *, vsvm_signals_free(_T))
-
-static int vsvm_exec_wait_for(struct vsvm_job *job, struct drm_file *file,
-			      const struct drm_vsvm_sync *sync)
+static int vsvm_exec_sync(struct vsvm_job *job, struct drm_file *file,
+			  const struct drm_vsvm_sync *sync)
 {
-	struct dma_fence *fence;
 	int err;
 
-	err = drm_syncobj_find_fence(file, sync->handle, sync->point, 0, &fence);
-	return err ?: drm_sched_job_add_dependency(&job->base, fence);
+	if (sync->flags & ~DRM_VSVM_SYNC_SIGNAL)
+		return -EINVAL;
+	if (sync->flags & DRM_VSVM_SYNC_SIGNAL)
+		return -EOPNOTSUPP;
+	err = drm_syncobj_find_fence(file, sync->handle, sync->point, 0,
+				     &job->dep[job->num_deps]);
+	if (!err)
+		job->num_deps++;
+	return err;
 }
 
-static int vsvm_exec_signal(struct vsvm_signals *signals, struct drm_file *file,
-			    const struct drm_vsvm_sync *sync)
-{
-	struct vsvm_signal *signal = &signals->signal[signals->num];
-
-	signal->syncobj = drm_syncobj_find(file, sync->handle);
-	if (!signal->syncobj)
-		return -ENOENT;
-	signals->num++;
-	signal->point = sync->point;
-	if (!sync->point)
-		return 0;
-	signal->chain = dma_fence_chain_alloc();
-	return signal->chain ? 0 : -ENOMEM;
-}
-
-static int vsvm_exec_syncs(struct vsvm_job *job, struct vsvm_signals *signals,
-			   struct drm_file *file,
+static int vsvm_exec_syncs(struct vsvm_job *job, struct drm_file *file,
 			   const struct drm_vsvm_sync *sync, u32 num)
 {
-	int err;
+	int err = 0;
 
-	for (; num; num--, sync++) {
-		if (sync->flags & ~DRM_VSVM_SYNC_SIGNAL)
-			return -EINVAL;
-		if (sync->flags & DRM_VSVM_SYNC_SIGNAL)
-			err = vsvm_exec_signal(signals, file, sync);
-		else
-			err = vsvm_exec_wait_for(job, file, sync);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static void vsvm_exec_attach(struct vsvm_signals *signals,
-			     struct dma_fence *fence)
-{
-	unsigned int i;
-
-	for (i = 0; i < signals->num; i++) {
-		struct vsvm_signal *signal = &signals->signal[i];
-
-		if (signal->chain)
-			drm_syncobj_add_point(signal->syncobj, signal->chain,
-					      fence, signal->point);
-		else
-			drm_syncobj_replace_fence(signal->syncobj, fence);
-		signal->chain = NULL;
-	}
+	for (; num && !err; num--, sync++)
+		err = vsvm_exec_sync(job, file, sync);
+	return err;
 }
 
 /* Consumes the job on success. */
-static int vsvm_exec_push(struct vsvm_job *job, struct vsvm_signals *signals,
-			  struct dma_fence **fence)
+static int vsvm_exec_push(struct vsvm_job *job, u64 *number)
 {
-	struct vsvm_vm *vm = job->queue->vm;
+	struct vsvm_queue *queue = job->queue;
 
-	guard(mutex)(&vm->submit_lock);
-	if (vm->closed)
+	guard(mutex)(&queue->vm->submit_lock);
+	if (queue->vm->closed)
 		return -ECANCELED;
+	*number = job->number = ++queue->last_job;
 	drm_sched_job_arm(&job->base);
-	*fence = dma_fence_get(&job->base.s_fence->finished);
-	vsvm_exec_attach(signals, *fence);
 	drm_sched_entity_push_job(&job->base);
 	return 0;
 }
 
-/* The arrays that @args points to, and what came of the job. */
+/* The arrays that @args points to, and what comes of the job. */
 struct vsvm_submission {
-	const struct drm_vsvm_exec *args;
+	struct drm_vsvm_exec *args;
 	const struct drm_vsvm_kernel *kernels;
 	const struct drm_vsvm_sync *syncs;
 	struct vsvm_job_result *result;
-	struct dma_fence *fence;
 };
 
 static int vsvm_exec_submit(struct vsvm_vm *vm, struct drm_file *file,
 			    struct vsvm_submission *s)
 {
-	struct vsvm_signals *signals __free(vsvm_signals) =
-		kzalloc_obj(*signals);
+	struct drm_vsvm_exec *args = s->args;
 	struct vsvm_job *job;
 	int err;
 
-	if (!signals)
-		return -ENOMEM;
-	job = vsvm_job_create(&vm->queue[s->args->queue], file,
-			      s->args->num_kernels);
+	job = vsvm_job_create(&vm->queue[args->queue], file, args->num_kernels +
+			      !!(args->flags & DRM_VSVM_EXEC_FENCE),
+			      args->num_syncs);
 	if (IS_ERR(job))
 		return PTR_ERR(job);
-	err = vsvm_exec_kernels(job, s->kernels, DRM_VSVM_BIND_END);
+	err = vsvm_exec_kernels(job, s->kernels, args->num_kernels,
+				DRM_VSVM_BIND_END);
+	vsvm_exec_fence(job, args);
 	if (!err)
-		err = vsvm_exec_syncs(job, signals, file, s->syncs,
-				      s->args->num_syncs);
+		err = vsvm_exec_syncs(job, file, s->syncs, args->num_syncs);
 	if (!err) {
 		refcount_inc(&job->result->ref);
 		s->result = job->result;
-		err = vsvm_exec_push(job, signals, &s->fence);
+		err = vsvm_exec_push(job, &args->job);
 		if (err)
 			vsvm_job_result_put(s->result);
 	}
@@ -247,28 +198,31 @@ static int vsvm_exec_submit(struct vsvm_vm *vm, struct drm_file *file,
 	return err;
 }
 
-static int vsvm_exec_wait(struct drm_vsvm_exec *args,
-			  const struct vsvm_job_result *result,
-			  struct dma_fence *fence)
+static int vsvm_exec_wait(struct vsvm_vm *vm, struct drm_vsvm_exec *args,
+			  const struct vsvm_job_result *result)
 {
-	int err;
+	int err = vsvm_job_wait(vm, result);
 
-	/* Not restarted: that would run the job once more. */
-	if (dma_fence_wait(fence, true))
-		return -EINTR;
-	err = dma_fence_get_status(fence);
-	if (err >= 0)
-		return 0;
+	if (!err || err == -EINTR)
+		return err;
 	args->failed_kernel = result->failed_kernel;
 	if (err == -EFAULT || err == -EACCES)
 		args->fault_addr = result->fault_addr;
-	/* How the scheduler ends jobs that never ran. */
-	return err == -ESRCH ? -ECANCELED : err;
+	return err;
+}
+
+static bool vsvm_exec_fence_valid(const struct drm_vsvm_exec *args)
+{
+	if (!(args->flags & DRM_VSVM_EXEC_FENCE))
+		return !args->fence_addr && !args->fence_value;
+	return vsvm_operand_valid(args->fence_addr, 1, sizeof(u64), sizeof(u64),
+				  DRM_VSVM_BIND_END);
 }
 
 static bool vsvm_exec_valid(const struct drm_vsvm_exec *args)
 {
-	return !(args->flags & ~DRM_VSVM_EXEC_WAIT) &&
+	return !(args->flags & ~(DRM_VSVM_EXEC_WAIT | DRM_VSVM_EXEC_FENCE)) &&
+	       vsvm_exec_fence_valid(args) &&
 	       args->queue < DRM_VSVM_NUM_QUEUES && args->num_kernels &&
 	       args->num_kernels <= DRM_VSVM_MAX_KERNELS &&
 	       args->num_syncs <= DRM_VSVM_MAX_SYNCS;
@@ -323,13 +277,12 @@ int vsvm_exec_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
 	err = vsvm_exec_load(vm, drm, file, &s);
+	if (!err) {
+		/* Unplug must not wait for a job: it is what ends it. */
+		if (args->flags & DRM_VSVM_EXEC_WAIT)
+			err = vsvm_exec_wait(vm, args, s.result);
+		vsvm_job_result_put(s.result);
+	}
 	vsvm_vm_put(vm);
-	if (err)
-		return err;
-	/* Unplug must not wait for a job: it is what ends it. */
-	if (args->flags & DRM_VSVM_EXEC_WAIT)
-		err = vsvm_exec_wait(args, s.result, s.fence);
-	dma_fence_put(s.fence);
-	vsvm_job_result_put(s.result);
 	return err;
 }

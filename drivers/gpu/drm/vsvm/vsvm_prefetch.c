@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * DRM_IOCTL_VSVM_PREFETCH: memory goes where the user wants it, while he waits
- * or by a worker, whose end is a fence.
+ * or by a worker, which gives a syncobj its fence in the end.
  *
- * That fence waits for memory and for mmap_lock, as that of a job does by way of
- * its faults; nothing that either needs waits for one of them. The end of the
- * address space signals it, and leaves the worker behind, which looks now and
- * then if it is to stop.
+ * That fence is signalled already: a prefetch waits for memory, for mmap_lock and
+ * perhaps for the process itself, and a fence that does would hold up those who
+ * move buffers or get memory. The end of the address space gives it to the
+ * syncobj as well, and leaves the worker behind, which looks now and then if it
+ * is to stop.
  *
  * Each address space has one worker, which takes them in turn: a process whose
  * memory cannot be had (userfaultfd, FUSE) holds up nobody else. For the same
@@ -34,7 +35,8 @@
 struct vsvm_prefetch {
 	struct list_head link;		/* in vsvm_vm.prefetches */
 	struct vsvm_walk *walk;
-	struct dma_fence *fence;
+	struct drm_syncobj *syncobj;
+	struct dma_fence *fence;	/* for the syncobj, in the end */
 };
 
 static bool vsvm_prefetch_to_vram(const struct vsvm_walk *walk)
@@ -252,17 +254,23 @@ static const struct dma_fence_ops vsvm_prefetch_fence_ops = {
 
 static void vsvm_prefetch_free(struct vsvm_prefetch *prefetch)
 {
+	drm_syncobj_put(prefetch->syncobj);
 	vsvm_walk_free(prefetch->walk);
 	dma_fence_put(prefetch->fence);
 	kfree(prefetch);
 }
 
+/*
+ * A prefetch takes the mmap lock, allocates, and may wait for what the process
+ * does about a fault: so nobody gets to see its fence before it is signalled.
+ */
 static void vsvm_prefetch_signal(struct vsvm_prefetch *prefetch, int err)
 {
 	if (err)
 		dma_fence_set_error(prefetch->fence, err == -ENODEV ||
 				    err == -EINTR ? -ECANCELED : err);
 	dma_fence_signal(prefetch->fence);
+	drm_syncobj_replace_fence(prefetch->syncobj, prefetch->fence);
 }
 
 static struct vsvm_prefetch *vsvm_prefetch_next(struct vsvm_vm *vm)
@@ -313,8 +321,9 @@ void vsvm_prefetch_work(struct work_struct *work)
 	vsvm_vm_work_done(vm);
 }
 
-/* Consumes the walk on success. */
-static struct vsvm_prefetch *vsvm_prefetch_create(struct vsvm_walk *walk)
+/* Consumes the walk on success; the syncobj gets another reference. */
+static struct vsvm_prefetch *vsvm_prefetch_create(struct vsvm_walk *walk,
+						  struct drm_syncobj *syncobj)
 {
 	struct vsvm_prefetch *prefetch =
 		kzalloc_obj(*prefetch, GFP_KERNEL_ACCOUNT);
@@ -330,18 +339,20 @@ static struct vsvm_prefetch *vsvm_prefetch_create(struct vsvm_walk *walk)
 	dma_fence_init(prefetch->fence, &vsvm_prefetch_fence_ops, NULL,
 		       dma_fence_context_alloc(1), 1);
 	prefetch->walk = walk;
+	prefetch->syncobj = syncobj;
+	drm_syncobj_get(syncobj);
 	return prefetch;
 }
 
 static int vsvm_prefetch_start(struct vsvm_vm *vm,
-			       struct vsvm_prefetch *prefetch,
-			       struct drm_syncobj *syncobj)
+			       struct vsvm_prefetch *prefetch)
 {
 	guard(mutex)(&vm->submit_lock);
 	if (vm->closed)
 		return -ECANCELED;
 	list_add_tail(&prefetch->link, &vm->prefetches);
-	drm_syncobj_replace_fence(syncobj, prefetch->fence);
+	/* What it has says nothing of this prefetch. */
+	drm_syncobj_replace_fence(prefetch->syncobj, NULL);
 	vsvm_vm_queue_work(vm, &vm->prefetch_work);
 	return 0;
 }
@@ -361,13 +372,13 @@ static int vsvm_prefetch_async(struct vsvm_vm *vm, struct drm_file *file,
 	err = PTR_ERR_OR_ZERO(walk);
 	if (err)
 		goto out;
-	prefetch = vsvm_prefetch_create(walk);
+	prefetch = vsvm_prefetch_create(walk, syncobj);
 	if (!prefetch) {
 		vsvm_walk_free(walk);
 		err = -ENOMEM;
 		goto out;
 	}
-	err = vsvm_prefetch_start(vm, prefetch, syncobj);
+	err = vsvm_prefetch_start(vm, prefetch);
 	if (err) {
 		/* Nobody has seen it. */
 		dma_fence_signal(prefetch->fence);

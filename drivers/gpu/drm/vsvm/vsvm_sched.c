@@ -6,12 +6,27 @@
  * without a word to the others. Hanging means that for a whole timeout neither
  * a command of the queue completed nor a fault of it was served: a job that
  * faults a lot is slow, and that is fine up to a limit.
+ *
+ * A job may stall at a page fault for as long as its process likes, so nothing
+ * that others wait for may depend on it. The scheduler has two fences for each
+ * job all the same, by which it knows what to run next. They never leave it: no
+ * syncobj, sync file or reservation gets one, so that neither reclaim, nor
+ * another driver, nor a move of a buffer can come to wait for a page fault. In
+ * here just vsvm_job_timedout() and vsvm_job_cancel() wait for one, when the job
+ * was cancelled, which ends it where it stalls. No job waits for room on its
+ * ring: credits say that there is some.
+ *
+ * Users learn of a job's end by the word in memory that the queue itself writes,
+ * or in EXEC, which waits for struct vsvm_job_result. Fences of others that a job
+ * waits for are given to the scheduler one at a time, as it asks for them: jobs
+ * that are killed do not wait for those.
  */
 #include <drm/drm_file.h>
 #include <drm/drm_print.h>
 #include <linux/delay.h>
-#include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/wait.h>
 
 #include "vsvm_sched.h"
 #include "vsvm_vm.h"
@@ -52,38 +67,66 @@ void vsvm_job_result_put(struct vsvm_job_result *result)
 		kfree(result);
 }
 
-static void vsvm_job_destroy(struct vsvm_job *job)
+/* The address space is not done before the last job is gone. */
+static void vsvm_queue_leave(struct vsvm_queue *queue)
 {
+	if (atomic_dec_and_test(&queue->jobs))
+		wake_up_all(&queue->vm->job_ended);
+}
+
+static void vsvm_job_free_parts(struct vsvm_job *job)
+{
+	unsigned int i;
+
+	for (i = job->next_dep; i < job->num_deps; i++)
+		dma_fence_put(job->dep[i]);
+	kfree(job->dep);
+	kfree(job);
+}
+
+static void vsvm_job_release(struct vsvm_job *job)
+{
+	struct vsvm_vm *vm = job->queue->vm;
+
 	if (dma_fence_was_initialized(job->fence))
 		dma_fence_put(job->fence);
 	else
 		kfree(job->fence);
 	vsvm_job_result_put(job->result);
-	vsvm_vm_put(job->queue->vm);
-	kfree(job);
-	/* A killed job may wait for its fences longer than its file lives. */
-	module_put(THIS_MODULE);
+	vsvm_job_free_parts(job);
+	vsvm_vm_put(vm);
 }
 
-static struct vsvm_job *vsvm_job_alloc(struct vsvm_queue *queue, u32 num)
+static void vsvm_job_destroy(struct vsvm_job *job)
 {
-	struct vsvm_job *job = kzalloc_flex(*job, cmd, num);
+	struct vsvm_queue *queue = job->queue;
+
+	kref_get(&queue->vm->ref);
+	vsvm_job_release(job);
+	vsvm_queue_leave(queue);
+	vsvm_vm_put(queue->vm);
+}
+
+static struct vsvm_job *vsvm_job_alloc(struct vsvm_queue *queue, u32 num,
+				       u32 max_deps)
+{
+	struct vsvm_job *job = kzalloc_flex(*job, cmd, num, GFP_KERNEL_ACCOUNT);
 
 	if (!job)
 		return NULL;
 	job->num = num;
-	job->fence = kzalloc_obj(*job->fence);
-	job->result = kzalloc_obj(*job->result);
-	if (!job->fence || !job->result) {
+	job->dep = kcalloc(max_deps, sizeof(*job->dep), GFP_KERNEL_ACCOUNT);
+	job->fence = kzalloc_obj(*job->fence, GFP_KERNEL_ACCOUNT);
+	job->result = kzalloc_obj(*job->result, GFP_KERNEL_ACCOUNT);
+	if (!job->dep || !job->fence || !job->result) {
 		kfree(job->result);
 		kfree(job->fence);
-		kfree(job);
+		vsvm_job_free_parts(job);
 		return NULL;
 	}
 	refcount_set(&job->result->ref, 1);
 	kref_get(&queue->vm->ref);
 	job->queue = queue;
-	__module_get(THIS_MODULE);
 	return job;
 }
 
@@ -91,18 +134,27 @@ static struct vsvm_job *vsvm_job_alloc(struct vsvm_queue *queue, u32 num)
  * vsvm_job_create - make an empty job
  * @queue: where it is to run
  * @file: whose job it is
- * @num: number of kernels
+ * @num: number of commands
+ * @max_deps: room for fences that it waits for
  *
- * Return: the job, or ERR_PTR(-ENOMEM) or what drm_sched_job_init() says.
+ * Return: the job, or ERR_PTR() of -ENOMEM, -EAGAIN if the queue has as many as
+ * it may have, or what drm_sched_job_init() says.
  */
 struct vsvm_job *vsvm_job_create(struct vsvm_queue *queue,
-				 struct drm_file *file, u32 num)
+				 struct drm_file *file, u32 num, u32 max_deps)
 {
-	struct vsvm_job *job = vsvm_job_alloc(queue, num);
+	struct vsvm_job *job;
 	int err;
 
-	if (!job)
+	if (atomic_inc_return(&queue->jobs) > VSVM_MAX_JOBS) {
+		vsvm_queue_leave(queue);
+		return ERR_PTR(-EAGAIN);
+	}
+	job = vsvm_job_alloc(queue, num, max_deps);
+	if (!job) {
+		vsvm_queue_leave(queue);
 		return ERR_PTR(-ENOMEM);
+	}
 	err = drm_sched_job_init(&job->base, &queue->entity, num, queue->vm,
 				 file->client_id);
 	if (err) {
@@ -120,6 +172,84 @@ void vsvm_job_abort(struct vsvm_job *job)
 {
 	drm_sched_job_cleanup(&job->base);
 	vsvm_job_destroy(job);
+}
+
+static void vsvm_queue_note_failure(struct vsvm_job *job)
+{
+	const struct vsvm_job_result *result = job->result;
+	struct vsvm_queue *queue = job->queue;
+	struct vsvm_failure *failure;
+
+	guard(spinlock_irqsave)(&queue->failure_lock);
+	failure = &queue->failure[queue->num_failures++ % VSVM_FAILURES];
+	queue->forgotten = max(queue->forgotten, failure->job);
+	*failure = (struct vsvm_failure) {
+		.job = job->number,
+		.error = result->error,
+		.fault_addr = result->fault_addr,
+		.failed_kernel = result->failed_kernel,
+	};
+}
+
+/**
+ * vsvm_queue_failure - has a job failed?
+ * @queue: its queue
+ * @job: its number
+ * @failure: gets how. The error is -ENODATA if so many failed after it that
+ *	nobody knows if it did
+ *
+ * Return: true if so, false also as long as it has not ended.
+ */
+bool vsvm_queue_failure(struct vsvm_queue *queue, u64 job,
+			struct vsvm_failure *failure)
+{
+	unsigned int i;
+
+	guard(spinlock_irqsave)(&queue->failure_lock);
+	for (i = 0; i < VSVM_FAILURES; i++) {
+		if (queue->failure[i].job == job) {
+			*failure = queue->failure[i];
+			return true;
+		}
+	}
+	*failure = (struct vsvm_failure) { .job = job, .error = -ENODATA };
+	return job <= queue->forgotten;
+}
+
+/* Tells all who wait. Context: any. */
+static void vsvm_job_end(struct vsvm_job *job, int error)
+{
+	job->result->error = error;
+	if (error)
+		vsvm_queue_note_failure(job);
+	/* Release: what became of it. */
+	smp_store_release(&job->result->ended, true);
+	wake_up_all(&job->queue->vm->job_ended);
+}
+
+static bool vsvm_job_over(struct vsvm_vm *vm,
+			  const struct vsvm_job_result *result)
+{
+	/* Acquire: what became of it. */
+	return smp_load_acquire(&result->ended) || READ_ONCE(vm->ended);
+}
+
+/**
+ * vsvm_job_wait - wait until a job has ended
+ * @vm: its address space
+ * @result: of the job
+ *
+ * For users only: the job may wait for them.
+ *
+ * Return: what it ended with, -ECANCELED if it never ran, or -EINTR.
+ */
+int vsvm_job_wait(struct vsvm_vm *vm, const struct vsvm_job_result *result)
+{
+	/* Not restarted: that would run the job once more. */
+	if (wait_event_interruptible(vm->job_ended, vsvm_job_over(vm, result)))
+		return -EINTR;
+	/* Acquire: as above. */
+	return smp_load_acquire(&result->ended) ? result->error : -ECANCELED;
 }
 
 /* In the interrupt. Once the fence is signalled the job may be gone. */
@@ -145,6 +275,7 @@ static void vsvm_job_done(struct vsvm_sub *sub)
 		vsvm_stat_add(vm->vdev, VSVM_STAT_JOBS_FAILED, 1);
 		dma_fence_set_error(fence, sub->error);
 	}
+	vsvm_job_end(job, sub->error);
 	dma_fence_signal(fence);
 	/* The reference of vsvm_job_run(). */
 	dma_fence_put(fence);
@@ -155,16 +286,30 @@ static u32 vsvm_queue_progress(struct vsvm_queue *queue)
 	return READ_ONCE(queue->ring->seen) + atomic_read(&queue->served);
 }
 
+/* The next fence that a job waits for; the reference is the caller's. */
+static struct dma_fence *vsvm_job_prepare(struct drm_sched_job *base,
+					  struct drm_sched_entity *entity)
+{
+	struct vsvm_job *job = to_vsvm_job(base);
+
+	return job->next_dep < job->num_deps ? job->dep[job->next_dep++] : NULL;
+}
+
 static struct dma_fence *vsvm_job_run(struct drm_sched_job *base)
 {
 	struct vsvm_job *job = to_vsvm_job(base);
 	struct vsvm_queue *queue = job->queue;
 	struct vsvm_vm *vm = queue->vm;
+	int err = 0;
 
 	if (READ_ONCE(vm->closed))
-		return ERR_PTR(-ECANCELED);
-	if (vsvm_vm_broken(vm))
-		return ERR_PTR(-EIO);
+		err = -ECANCELED;
+	else if (vsvm_vm_broken(vm))
+		err = -EIO;
+	if (err) {
+		vsvm_job_end(job, err);
+		return ERR_PTR(err);
+	}
 	dma_fence_init(job->fence, &vsvm_fence_ops, NULL, queue->fence_context,
 		       ++queue->fence_seqno);
 	job->start_ns = ktime_get_ns();
@@ -223,10 +368,46 @@ static enum drm_gpu_sched_stat vsvm_job_timedout(struct drm_sched_job *base)
 	return DRM_GPU_SCHED_STAT_NO_HANG;
 }
 
+static bool vsvm_queues_empty(struct vsvm_vm *vm)
+{
+	unsigned int i;
+
+	for (i = 0; i < VSVM_VM_QUEUES; i++) {
+		if (atomic_read(&vm->queue[i].jobs))
+			return false;
+	}
+	return true;
+}
+
 static void vsvm_job_free(struct drm_sched_job *base)
 {
+	struct vsvm_job *job = to_vsvm_job(base);
+	struct vsvm_queue *queue = job->queue;
+
 	drm_sched_job_cleanup(base);
-	vsvm_job_destroy(to_vsvm_job(base));
+	if (!base->work.func) {
+		vsvm_job_destroy(job);
+		return;
+	}
+	/* A work item of the job, in a queue that nobody can flush: see below. */
+	llist_add(&job->dead, &queue->vm->dead_jobs);
+	vsvm_queue_leave(queue);
+}
+
+/*
+ * Jobs that never ran are ended each by a work item of its own. Frees them when
+ * these have returned: the module may go after that.
+ */
+static void vsvm_jobs_bury(struct vsvm_vm *vm)
+{
+	struct vsvm_job *job, *next;
+
+	/* They wait for nothing. */
+	wait_event(vm->job_ended, vsvm_queues_empty(vm));
+	llist_for_each_entry_safe(job, next, llist_del_all(&vm->dead_jobs), dead) {
+		flush_work(&job->base.work);
+		vsvm_job_release(job);
+	}
 }
 
 /* It was cancelled before; see that vsvm_job_done() is through with it. */
@@ -239,6 +420,7 @@ static void vsvm_job_cancel(struct drm_sched_job *base)
 }
 
 static const struct drm_sched_backend_ops vsvm_sched_ops = {
+	.prepare_job = vsvm_job_prepare,
 	.run_job = vsvm_job_run,
 	.timedout_job = vsvm_job_timedout,
 	.free_job = vsvm_job_free,
@@ -260,6 +442,7 @@ static int vsvm_queue_init(struct vsvm_queue *queue)
 	struct drm_gpu_scheduler *sched = &queue->sched;
 	int err;
 
+	spin_lock_init(&queue->failure_lock);
 	queue->fence_context = dma_fence_context_alloc(1);
 	err = drm_sched_init(sched, &args);
 	if (err)
@@ -316,7 +499,7 @@ static bool vsvm_queues_idle(struct vsvm_vm *vm)
  * @vm: address space, closed for new jobs
  *
  * Those on the hardware end with -ECANCELED. A fault that is being served may
- * still be.
+ * still be. On return there is no job any more.
  */
 void vsvm_sched_kill(struct vsvm_vm *vm)
 {
@@ -336,4 +519,8 @@ void vsvm_sched_kill(struct vsvm_vm *vm)
 		vsvm_ring_reset(queue[i].ring, -ECANCELED);
 		drm_sched_fini(&queue[i].sched);
 	}
+	vsvm_jobs_bury(vm);
+	/* Release: what became of the others. */
+	smp_store_release(&vm->ended, true);
+	wake_up_all(&vm->job_ended);
 }

@@ -273,6 +273,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	INIT_WORK(&vm->link_work, vsvm_svm_link_work);
 	INIT_WORK(&vm->close_work, vsvm_vm_close_work);
 	init_completion(&vm->closed_now);
+	init_waitqueue_head(&vm->job_ended);
 	return vm;
 }
 

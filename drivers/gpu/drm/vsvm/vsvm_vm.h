@@ -10,6 +10,7 @@
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "vsvm_drv.h"
@@ -124,6 +125,17 @@ static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
 /* Pages that faulted last; an operation of the GPU needs several at once. */
 #define VSVM_FAULT_PAGES	4
 
+/* Jobs that failed last, of a queue. */
+#define VSVM_FAILURES	16
+
+/* A job that failed. */
+struct vsvm_failure {
+	u64 job;		/* its number, 0: none */
+	u64 fault_addr;
+	int error;
+	u32 failed_kernel;
+};
+
 /**
  * struct vsvm_queue - one of the queues of an address space
  * @vm: address space
@@ -132,6 +144,12 @@ static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
  * @entity: where jobs queue
  * @fence_context: of the fences of the hardware
  * @fence_seqno: of the last one; jobs of a queue run one after the other
+ * @jobs: those that are not freed
+ * @last_job: number of the last one, with vsvm_vm.submit_lock
+ * @failure_lock: covers what follows; taken in interrupts
+ * @failure: jobs that failed last, in a ring
+ * @num_failures: jobs that failed
+ * @forgotten: number of the last one that failed and is in there no more
  * @busy_until: when the last of them was done
  * @served: faults served, to tell a slow job from a hung one
  * @fault: what it is stalled at, with vsvm_device.fault_lock
@@ -150,6 +168,13 @@ struct vsvm_queue {
 	struct drm_sched_entity entity;
 	u64 fence_context;
 	u64 fence_seqno;
+	atomic_t jobs;
+	u64 last_job;
+	/* What follows. */
+	spinlock_t failure_lock;
+	struct vsvm_failure failure[VSVM_FAILURES];
+	unsigned int num_failures;
+	u64 forgotten;
 	u64 busy_until;
 	atomic_t served;
 	struct vsvm_hw_fault fault;
@@ -179,6 +204,9 @@ struct vsvm_queue {
  * @close_work: ends it for its file
  * @closed_now: that is done
  * @closed: it has ended; with @close_lock, @submit_lock and @lock to set
+ * @ended: no job of it is left
+ * @dead_jobs: those that were killed before they ran, to be freed
+ * @job_ended: woken when a job or all of it has ended
  * @link: in vsvm_device.vms
  * @submit_lock: order of jobs; covers @prefetches and @prefetch_now
  * @prefetches: those that nobody waits for and that have not begun
@@ -222,6 +250,9 @@ struct vsvm_vm {
 	struct work_struct close_work;
 	struct completion closed_now;
 	bool closed;
+	bool ended;
+	struct llist_head dead_jobs;
+	wait_queue_head_t job_ended;
 	struct list_head link;
 
 	/* Order of jobs. */

@@ -251,27 +251,21 @@ TEST_F_TIMEOUT(atomic, queues_side_by_side, SECONDS)
 		.count = 500,
 		.arg = 1,
 	};
-	struct drm_vsvm_sync sync = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct drm_vsvm_exec exec = {
 		.vm_id = t->vm,
 		.num_kernels = 1,
-		.num_syncs = 1,
 		.kernels = vsvm_addr(&kernel),
-		.syncs = vsvm_addr(&sync),
 	};
-	__u32 done[4 * DRM_VSVM_NUM_QUEUES];
+	struct vt_ufence done[4 * DRM_VSVM_NUM_QUEUES];
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(done); i++) {
-		ASSERT_EQ(0, vt_syncobj_create(t, &done[i]));
-		sync.handle = done[i];
+		ASSERT_EQ(0, vt_ufence_create(&done[i]));
 		exec.queue = i % DRM_VSVM_NUM_QUEUES;
-		ASSERT_EQ(0, vsvm_exec(t->dev.fd, &exec));
+		ASSERT_EQ(0, vt_ufence_exec(t, &exec, &done[i]));
 	}
-	for (i = 0; i < ARRAY_SIZE(done); i++) {
-		ASSERT_EQ(0, vt_syncobj_wait(t, done[i], 0, 60000));
-		EXPECT_EQ(1, vt_syncobj_status(t, done[i]));
-	}
+	for (i = 0; i < ARRAY_SIZE(done); i++)
+		ASSERT_EQ(0, vt_ufence_wait(t, &done[i], 60000));
 	EXPECT_EQ(500u * ARRAY_SIZE(done), *self->counter);
 }
 

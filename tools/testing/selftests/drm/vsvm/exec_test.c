@@ -306,139 +306,113 @@ static void model_add(struct vt_buf *b, __u8 value)
 TEST_F_TIMEOUT(exec, in_order, SECONDS)
 {
 	struct vt *t = &self->t;
-	struct drm_vsvm_sync out = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct drm_vsvm_kernel k = { .op = DRM_VSVM_OP_FILL };
+	struct vt_ufence out;
 	int i, jobs = 20;
 
-	ASSERT_EQ(0, vt_syncobj_create(t, &out.handle));
+	ASSERT_EQ(0, vt_ufence_create(&out));
 	k.dst = vsvm_addr(self->a.p);
 	for (i = 0; i < jobs; i++) {
 		k.count = LEN - i * PAGE;
 		k.arg = i;
 		memset(self->a.model, i, k.count);
-		ASSERT_EQ(0, vt_submit(t, t->vm, &k, 1, &out, 1));
+		ASSERT_EQ(0, vt_submit(t, t->vm, &k, 1, &out));
 	}
-	ASSERT_EQ(0, vt_syncobj_wait(t, out.handle, 0, 20000));
-	EXPECT_EQ(1, vt_syncobj_status(t, out.handle));
+	ASSERT_EQ(0, vt_ufence_wait(t, &out, 20000));
 	ASSERT_EQ(0, vt_buf_check(&self->a));
-	vt_syncobj_destroy(t, out.handle);
+	vt_ufence_destroy(&out);
 }
 
-TEST_F_TIMEOUT(exec, out_fence_has_the_error, SECONDS)
+TEST_F_TIMEOUT(exec, user_fence_has_the_error, SECONDS)
 {
 	struct vt *t = &self->t;
-	struct drm_vsvm_sync out = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct drm_vsvm_kernel k = {
 		.op = DRM_VSVM_OP_FILL,
 		.dst = 0x1000,
 		.count = 1,
 	};
+	struct vt_ufence out;
 
-	ASSERT_EQ(0, vt_syncobj_create(t, &out.handle));
-	ASSERT_EQ(0, vt_submit(t, t->vm, &k, 1, &out, 1));
-	ASSERT_EQ(0, vt_syncobj_wait(t, out.handle, 0, 20000));
-	EXPECT_EQ(-EFAULT, vt_syncobj_status(t, out.handle));
+	ASSERT_EQ(0, vt_ufence_create(&out));
+	ASSERT_EQ(0, vt_submit(t, t->vm, &k, 1, &out));
+	ASSERT_EQ(-EFAULT, vt_ufence_wait(t, &out, 20000));
+	EXPECT_EQ(0u, *out.word);
 	/* The next job is none the worse for it. */
 	k = add_kernel(&self->a);
-	ASSERT_EQ(0, vt_submit(t, t->vm, &k, 1, &out, 1));
-	ASSERT_EQ(0, vt_syncobj_wait(t, out.handle, 0, 20000));
-	EXPECT_EQ(1, vt_syncobj_status(t, out.handle));
+	ASSERT_EQ(0, vt_submit(t, t->vm, &k, 1, &out));
+	ASSERT_EQ(0, vt_ufence_wait(t, &out, 20000));
+	EXPECT_EQ(2u, *out.word);
 	model_add(&self->a, 1);
 	ASSERT_EQ(0, vt_buf_check(&self->a));
-	vt_syncobj_destroy(t, out.handle);
+	vt_ufence_destroy(&out);
 }
 
-/*
- * An endless job in another address space holds a fence back for as long as a
- * test wants.
- */
-static int hold_back(struct vt *t, __u32 *vm, struct drm_vsvm_sync *out)
-{
-	struct drm_vsvm_kernel k;
-
-	vt_endless(&k, aligned_alloc(PAGE, PAGE));
-	out->flags = DRM_VSVM_SYNC_SIGNAL;
-	return vt_syncobj_create(t, &out->handle) ?:
-	       vsvm_vm_create(t->dev.fd, vm) ?:
-	       vt_submit(t, *vm, &k, 1, out, 1);
-}
-
+/* A fence of somebody else holds a job back, also when its address space goes. */
 TEST_F_TIMEOUT(exec, in_fence, SECONDS)
 {
-	struct drm_vsvm_sync syncs[2] = {}, held = {};
 	struct drm_vsvm_kernel k = add_kernel(&self->a);
+	struct drm_vsvm_sync in = {};
 	struct vt *t = &self->t;
-	__u32 vm;
-
-	ASSERT_EQ(0, hold_back(t, &vm, &held));
-	syncs[0].handle = held.handle;
-	syncs[1].flags = DRM_VSVM_SYNC_SIGNAL;
-	ASSERT_EQ(0, vt_syncobj_create(t, &syncs[1].handle));
-	ASSERT_EQ(0, vt_submit(t, t->vm, &k, 1, syncs, 2));
-	EXPECT_EQ(-ETIME, vt_syncobj_wait(t, syncs[1].handle, 0, 300));
-	ASSERT_EQ(0, vt_buf_check(&self->a));
-	/* Whatever a failed fence means for the job: it does not wait for ever. */
-	ASSERT_EQ(0, vsvm_vm_destroy(t->dev.fd, vm));
-	ASSERT_EQ(0, vt_syncobj_wait(t, held.handle, 0, 20000));
-	EXPECT_EQ(-ECANCELED, vt_syncobj_status(t, held.handle));
-	ASSERT_EQ(0, vt_syncobj_wait(t, syncs[1].handle, 0, 20000));
-	if (vt_syncobj_status(t, syncs[1].handle) == 1)
-		model_add(&self->a, 1);
-	ASSERT_EQ(0, vt_buf_check(&self->a));
-}
-
-/* A chain of jobs in two address spaces, tied by fences alone. */
-TEST_F_TIMEOUT(exec, timeline, SECONDS)
-{
-	struct drm_vsvm_kernel k = add_kernel(&self->a);
-	struct vt *t = &self->t;
-	const int jobs = 8;
-	__u32 vm[2] = { t->vm }, handle;
+	struct drm_vsvm_exec exec = {
+		.num_kernels = 1,
+		.num_syncs = 1,
+		.kernels = vsvm_addr(&k),
+		.syncs = vsvm_addr(&in),
+	};
+	struct vt_ufence out;
+	struct vt_hold hold;
+	__u32 vm[2];
+	__u64 start;
 	int i;
 
-	ASSERT_EQ(0, vsvm_vm_create(t->dev.fd, &vm[1]));
-	ASSERT_EQ(0, vt_syncobj_create(t, &handle));
-	for (i = 1; i <= jobs; i++) {
-		const struct drm_vsvm_sync syncs[] = {
-			{ handle, DRM_VSVM_SYNC_SIGNAL, 10 * i },
-			{ handle, 0, 10 * (i - 1) },
-		};
-
-		ASSERT_EQ(0, vt_submit(t, vm[i % 2], &k, 1, syncs,
-				       i > 1 ? 2 : 1));
+	ASSERT_EQ(0, vt_ufence_create(&out));
+	ASSERT_EQ(0, vt_syncobj_create(t, &in.handle));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, vt_hold(&hold));
+		ASSERT_EQ(0, vt_hold_syncobj(&hold, t, in.handle));
+		ASSERT_EQ(0, vsvm_vm_create(t->dev.fd, &vm[i]));
+		exec.vm_id = vm[i];
+		ASSERT_EQ(0, vt_ufence_exec(t, &exec, &out));
+		EXPECT_EQ(-ETIMEDOUT, vt_ufence_wait(t, &out, 300));
+		ASSERT_EQ(0, vt_buf_check(&self->a));
+		if (i)
+			break;
+		vt_hold_end(&hold);
+		ASSERT_EQ(0, vt_ufence_wait(t, &out, 20000));
+		model_add(&self->a, 1);
+		ASSERT_EQ(0, vt_buf_check(&self->a));
 	}
-	ASSERT_EQ(0, vt_syncobj_wait(t, handle, 10 * jobs, 30000));
-	model_add(&self->a, jobs);
+	/* Nobody waits for the other driver. */
+	start = vt_now_ms();
+	ASSERT_EQ(0, vsvm_vm_destroy(t->dev.fd, vm[1]));
+	EXPECT_GT(start + 4000, vt_now_ms());
+	vt_hold_end(&hold);
 	ASSERT_EQ(0, vt_buf_check(&self->a));
-	vt_syncobj_destroy(t, handle);
+	vt_ufence_destroy(&out);
 }
 
 /* Two address spaces work at once, each on memory of its own. */
 TEST_F_TIMEOUT(exec, side_by_side, SECONDS)
 {
-	struct drm_vsvm_sync out[2] = {
-		{ .flags = DRM_VSVM_SYNC_SIGNAL },
-		{ .flags = DRM_VSVM_SYNC_SIGNAL },
-	};
+	struct vt_ufence out[2];
 	struct vt_buf *b[2] = { &self->a, &self->b };
 	struct vt *t = &self->t;
 	__u32 vm[2] = { t->vm };
 	int i, j;
 
 	ASSERT_EQ(0, vsvm_vm_create(t->dev.fd, &vm[1]));
-	ASSERT_EQ(0, vt_syncobj_create(t, &out[0].handle));
-	ASSERT_EQ(0, vt_syncobj_create(t, &out[1].handle));
+	ASSERT_EQ(0, vt_ufence_create(&out[0]));
+	ASSERT_EQ(0, vt_ufence_create(&out[1]));
 	for (j = 0; j < 8; j++) {
 		for (i = 0; i < 2; i++) {
 			struct drm_vsvm_kernel k = add_kernel(b[i]);
 
-			ASSERT_EQ(0, vt_submit(t, vm[i], &k, 1, &out[i], 1));
+			ASSERT_EQ(0, vt_submit(t, vm[i], &k, 1, &out[i]));
 			model_add(b[i], 1);
 		}
 	}
 	for (i = 0; i < 2; i++) {
-		ASSERT_EQ(0, vt_syncobj_wait(t, out[i].handle, 0, 30000));
-		EXPECT_EQ(1, vt_syncobj_status(t, out[i].handle));
+		ASSERT_EQ(0, vt_ufence_wait(t, &out[i], 30000));
 		ASSERT_EQ(0, vt_buf_check(b[i]));
 	}
 }
@@ -473,12 +447,12 @@ static void make_endless(struct waiter *w, struct vt *t, __u32 vm,
 	w->exec.kernels = vsvm_addr(w->k);
 }
 
-/* Timed out, without hurting others; waiter and out-fence are told. */
+/* Timed out, without hurting others; waiter and user fence are told. */
 TEST_F_TIMEOUT(exec, hung_job, 2 * SECONDS)
 {
-	struct drm_vsvm_sync out = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct vt *t = &self->t, other;
 	long limit = vt_parameter("timeout_ms");
+	struct vt_ufence out;
 	pthread_t thread;
 	struct waiter w;
 	int jobs = 0;
@@ -486,10 +460,11 @@ TEST_F_TIMEOUT(exec, hung_job, 2 * SECONDS)
 
 	ASSERT_LT(0, limit);
 	ASSERT_EQ(0, vt_open(&other));
-	ASSERT_EQ(0, vt_syncobj_create(t, &out.handle));
+	ASSERT_EQ(0, vt_ufence_create(&out));
 	make_endless(&w, t, t->vm, &self->a);
-	w.exec.num_syncs = 1;
-	w.exec.syncs = vsvm_addr(&out);
+	w.exec.flags |= DRM_VSVM_EXEC_FENCE;
+	w.exec.fence_addr = vsvm_addr(out.word);
+	w.exec.fence_value = 1;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_for_job, &w));
 	end = vt_now_ms() + 3 * limit + 10000;
 	while (!__atomic_load_n(&w.done, __ATOMIC_ACQUIRE)) {
@@ -500,7 +475,11 @@ TEST_F_TIMEOUT(exec, hung_job, 2 * SECONDS)
 	pthread_join(thread, NULL);
 	EXPECT_EQ(-ETIME, w.err);
 	EXPECT_EQ(1u, w.exec.failed_kernel);
-	EXPECT_EQ(-ETIME, vt_syncobj_status(t, out.handle));
+	out.value = 1;
+	out.vm = t->vm;
+	out.job = w.exec.job;
+	EXPECT_EQ(-ETIME, vt_ufence_status(t, &out));
+	EXPECT_EQ(0u, *out.word);
 	EXPECT_LT(0, jobs);
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 	/* The address space itself is none the worse for it, either. */
@@ -512,16 +491,20 @@ TEST_F_TIMEOUT(exec, hung_job, 2 * SECONDS)
 
 TEST_F_TIMEOUT(exec, destroyed_under_a_job, SECONDS)
 {
-	struct drm_vsvm_sync out = {};
+	struct drm_vsvm_kernel k;
 	struct vt *t = &self->t;
+	struct vt_ufence out;
 	__u32 vm;
 
-	ASSERT_EQ(0, hold_back(t, &vm, &out));
+	ASSERT_EQ(0, vt_ufence_create(&out));
+	vt_endless(&k, aligned_alloc(PAGE, PAGE));
+	ASSERT_EQ(0, vsvm_vm_create(t->dev.fd, &vm));
+	ASSERT_EQ(0, vt_submit(t, vm, &k, 1, &out));
 	vt_sleep_ms(200);
-	ASSERT_EQ(0, vt_syncobj_status(t, out.handle));
+	ASSERT_EQ(0, vt_ufence_status(t, &out));
 	ASSERT_EQ(0, vsvm_vm_destroy(t->dev.fd, vm));
-	ASSERT_EQ(0, vt_syncobj_wait(t, out.handle, 0, 20000));
-	EXPECT_EQ(-ECANCELED, vt_syncobj_status(t, out.handle));
+	EXPECT_EQ(-ENOENT, vt_ufence_status(t, &out));
+	EXPECT_EQ(0u, *out.word);
 	EXPECT_EQ(-ENOENT, vsvm_vm_destroy(t->dev.fd, vm));
 	ASSERT_EQ(0, vt_buf_add(t, &self->a, 0, LEN, 1));
 	ASSERT_EQ(0, vt_buf_check(&self->a));
@@ -563,32 +546,28 @@ TEST_F_TIMEOUT(exec, signal_does_not_repeat_a_job, SECONDS)
 		.sa_flags = SA_RESTART,
 	};
 	struct drm_vsvm_kernel k = add_kernel(&self->a);
-	struct drm_vsvm_sync out = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct drm_vsvm_exec exec = {
 		.vm_id = self->t.vm,
 		.flags = DRM_VSVM_EXEC_WAIT,
 		.num_kernels = 1,
-		.num_syncs = 1,
 		.kernels = vsvm_addr(&k),
-		.syncs = vsvm_addr(&out),
 	};
 	struct vt *t = &self->t;
+	struct vt_ufence out;
 	int i, err;
 
+	ASSERT_EQ(0, vt_ufence_create(&out));
 	ASSERT_EQ(0, sigaction(SIGALRM, &action, NULL));
 	for (i = 0; i < 4; i++) {
-		ASSERT_EQ(0, vt_syncobj_create(t, &out.handle));
 		setitimer(ITIMER_REAL, &often, NULL);
-		err = vsvm_exec(t->dev.fd, &exec);
+		err = vt_ufence_exec(t, &exec, &out);
 		setitimer(ITIMER_REAL, &never, NULL);
 		ASSERT_TRUE(!err || err == -EINTR);
-		err = vt_syncobj_wait(t, out.handle, 0, 20000);
-		/* No fence: the signal came before there was a job. */
-		if (err != -EINVAL) {
-			ASSERT_EQ(0, err);
+		/* No number: the signal came before there was a job. */
+		if (exec.job) {
+			ASSERT_EQ(0, vt_ufence_wait(t, &out, 20000));
 			model_add(&self->a, 1);
 		}
-		vt_syncobj_destroy(t, out.handle);
 		/* Also brings the pages home, so that the next job takes long. */
 		ASSERT_EQ(0, vt_buf_check(&self->a)) TH_LOG("job %d", i);
 	}

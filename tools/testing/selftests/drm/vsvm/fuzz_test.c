@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,18 +201,43 @@ static void fuzz_exec(struct fuzz *f)
 	};
 	unsigned int i;
 
+	if (one_in(f, 2)) {
+		exec.flags |= DRM_VSVM_EXEC_FENCE;
+		exec.fence_addr = any_address(f) & (one_in(f, 8) ? ~0ull : ~7ull);
+		exec.fence_value = draw(f, 16);
+	}
 	for (i = 0; i < ARRAY_SIZE(k); i++)
 		any_kernel(f, &k[i]);
 	for (i = 0; i < ARRAY_SIZE(s); i++)
 		s[i] = (struct drm_vsvm_sync) {
 			.handle = one_in(f, 16) ? any_word(f) :
 				  f->syncobj[draw(f, ARRAY_SIZE(f->syncobj))],
-			.flags = one_in(f, 16) ? any_word(f) : draw(f, 2),
+			.flags = one_in(f, 16) ? any_word(f) : one_in(f, 8),
 			.point = one_in(f, 2) ? 0 : draw(f, 1000),
 		};
 	if (one_in(f, 8))
 		spoil(f, &exec, sizeof(exec));
 	call(f, DRM_IOCTL_VSVM_EXEC, &exec);
+}
+
+static void fuzz_wait(struct fuzz *f)
+{
+	struct drm_vsvm_wait_user_fence w = {
+		.vm_id = any_vm(f),
+		.op = draw(f, 6),
+		.flags = one_in(f, 8) ? DRM_VSVM_UFENCE_ABSTIME : 0,
+		.queue = draw(f, DRM_VSVM_NUM_QUEUES),
+		.job = one_in(f, 2) ? 0 : draw(f, 64),
+		.addr = any_address(f) & ~7ull,
+		.value = draw(f, 16),
+		.mask = one_in(f, 2) ? 0xff : ~0ull,
+		.timeout_ns = draw(f, 20) * 1000000,
+	};
+
+	/* Not for ever. */
+	if (one_in(f, 8))
+		spoil(f, &w, offsetof(struct drm_vsvm_wait_user_fence, timeout_ns));
+	call(f, DRM_IOCTL_VSVM_WAIT_USER_FENCE, &w);
 }
 
 static void fuzz_prefetch(struct fuzz *f)
@@ -449,6 +475,7 @@ static const struct {
 	{ 8, fuzz_gem_mmap },	{ 15, fuzz_bind },	{ 10, fuzz_madvise },
 	{ 8, fuzz_exclusive },	{ 5, fuzz_raw },	{ 20, fuzz_memory },
 	{ 2, fuzz_syncobj },	{ 1, fuzz_fork },	{ 1, fuzz_reopen },
+	{ 10, fuzz_wait },
 };
 
 static void fuzz_one(struct fuzz *f)
@@ -463,12 +490,20 @@ static void fuzz_one(struct fuzz *f)
 	fuzz_table[i].func(f);
 }
 
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
 /*
  * The GPU may be told to write anywhere in here, so that this may crash, which
  * is nobody's fault but its own.
  */
 static int fuzz_process(__u64 seed, __u64 end)
 {
+	/* Some calls wait as long as nobody interrupts them. */
+	const struct itimerval often = { { 2, 0 }, { 2, 0 } };
+	const struct sigaction action = { .sa_handler = on_alarm };
 	struct fuzz f = { .seed = seed, .dev.fd = -1 };
 
 	f.arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE,
@@ -476,6 +511,8 @@ static int fuzz_process(__u64 seed, __u64 end)
 	if (f.arena == MAP_FAILED)
 		return 3;
 	fuzz_reopen(&f);
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
 	while (vt_now_ms() < end)
 		fuzz_one(&f);
 	fprintf(stderr, "# %lu calls, of which %lu did what they were asked\n",

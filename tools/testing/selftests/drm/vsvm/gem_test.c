@@ -289,18 +289,17 @@ static void endless(struct vt_obj *o, struct drm_vsvm_kernel *kernel, size_t at)
 
 TEST_F_TIMEOUT(gem, unbind_under_a_job, SECONDS)
 {
-	struct drm_vsvm_sync sync = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct drm_vsvm_kernel kernel;
 	struct vt *t = &self->t;
+	struct vt_ufence done;
 
-	ASSERT_EQ(0, vt_syncobj_create(t, &sync.handle));
+	ASSERT_EQ(0, vt_ufence_create(&done));
 	endless(&self->o, &kernel, 3 * PAGE);
-	ASSERT_EQ(0, vt_submit(t, t->vm, &kernel, 1, &sync, 1));
+	ASSERT_EQ(0, vt_submit(t, t->vm, &kernel, 1, &done));
 	vt_sleep_ms(100);
-	ASSERT_EQ(0, vt_syncobj_status(t, sync.handle));
+	ASSERT_EQ(0, vt_ufence_status(t, &done));
 	ASSERT_EQ(0, vsvm_gem_unbind(t->dev.fd, t->vm, vsvm_addr(AT), LEN));
-	ASSERT_EQ(0, vt_syncobj_wait(t, sync.handle, 0, 20000));
-	ASSERT_EQ(-EFAULT, vt_syncobj_status(t, sync.handle));
+	ASSERT_EQ(-EFAULT, vt_ufence_wait(t, &done, 20000));
 	/* The same, waited for, to learn the address. */
 	ASSERT_EQ(-EFAULT, vsvm_run(t->dev.fd, t->vm, &kernel, 1, &t->last));
 	EXPECT_EQ(vsvm_addr(AT + 3 * PAGE), t->last.fault_addr);
@@ -309,24 +308,23 @@ TEST_F_TIMEOUT(gem, unbind_under_a_job, SECONDS)
 /* A job does not notice that what it works on moves about. */
 TEST_F_TIMEOUT(gem, evict_under_a_job, SECONDS)
 {
-	struct drm_vsvm_sync sync = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct drm_vsvm_kernel kernel;
 	struct vt *t = &self->t;
+	struct vt_ufence done;
 	int i;
 
-	ASSERT_EQ(0, vt_syncobj_create(t, &sync.handle));
+	ASSERT_EQ(0, vt_ufence_create(&done));
 	endless(&self->o, &kernel, 3 * PAGE);
-	ASSERT_EQ(0, vt_submit(t, t->vm, &kernel, 1, &sync, 1));
+	ASSERT_EQ(0, vt_submit(t, t->vm, &kernel, 1, &done));
 	for (i = 0; i < 20; i++) {
 		vt_sleep_ms(10);
 		ASSERT_EQ(0, vsvm_evict(&t->dev));
-		ASSERT_EQ(0, vt_syncobj_status(t, sync.handle));
+		ASSERT_EQ(0, vt_ufence_status(t, &done));
 		self->o.p[4 * PAGE] = i;
 	}
 	/* The CPU ends it. */
 	*(__u64 *)(self->o.p + 3 * PAGE) = 0;
-	ASSERT_EQ(0, vt_syncobj_wait(t, sync.handle, 0, 20000));
-	ASSERT_EQ(1, vt_syncobj_status(t, sync.handle));
+	ASSERT_EQ(0, vt_ufence_wait(t, &done, 20000));
 	EXPECT_LT(0u, *(__u64 *)(self->o.p + 3 * PAGE + 8 * sizeof(__u64)));
 }
 

@@ -39,9 +39,13 @@ LAYOUT(drm_vsvm_vm_destroy, 8, pad, 4);
 LAYOUT(drm_vsvm_kernel, 40, dst, 8);
 LAYOUT(drm_vsvm_kernel, 40, arg, 32);
 LAYOUT(drm_vsvm_sync, 16, point, 8);
-LAYOUT(drm_vsvm_exec, 48, kernels, 16);
-LAYOUT(drm_vsvm_exec, 48, fault_addr, 32);
-LAYOUT(drm_vsvm_exec, 48, queue, 44);
+LAYOUT(drm_vsvm_exec, 72, kernels, 16);
+LAYOUT(drm_vsvm_exec, 72, fault_addr, 32);
+LAYOUT(drm_vsvm_exec, 72, queue, 44);
+LAYOUT(drm_vsvm_exec, 72, job, 64);
+LAYOUT(drm_vsvm_wait_user_fence, 80, job, 16);
+LAYOUT(drm_vsvm_wait_user_fence, 80, fault_addr, 56);
+LAYOUT(drm_vsvm_wait_user_fence, 80, pad, 72);
 LAYOUT(drm_vsvm_prefetch, 48, start, 8);
 LAYOUT(drm_vsvm_prefetch, 48, flags, 24);
 LAYOUT(drm_vsvm_prefetch, 48, skipped, 40);
@@ -501,34 +505,87 @@ TEST_F_TIMEOUT(ioctl, exec_kernels, SECONDS)
 TEST_F_TIMEOUT(ioctl, exec_syncs, SECONDS)
 {
 	const struct job good = good_job(&self->t, &self->b);
-	__u32 empty, out;
 	struct job j = good;
+	__u32 empty;
 
 	ASSERT_EQ(0, vt_syncobj_create(&self->t, &empty));
-	ASSERT_EQ(0, vt_syncobj_create(&self->t, &out));
 	j.exec.num_syncs = 1;
-	EXPECT_EQ(-ENOENT, submit(&self->t, &j)) TH_LOG("handle 0, in");
-	j.s[0].flags = DRM_VSVM_SYNC_SIGNAL;
-	EXPECT_EQ(-ENOENT, submit(&self->t, &j)) TH_LOG("handle 0, out");
+	EXPECT_EQ(-ENOENT, submit(&self->t, &j)) TH_LOG("handle 0");
 	j.s[0].handle = 0x7fffffff;
-	EXPECT_EQ(-ENOENT, submit(&self->t, &j)) TH_LOG("unknown, out");
-	j.s[0].flags = 0;
-	EXPECT_EQ(-ENOENT, submit(&self->t, &j)) TH_LOG("unknown, in");
-	j.s[0].handle = out;
+	EXPECT_EQ(-ENOENT, submit(&self->t, &j)) TH_LOG("unknown");
+	j.s[0].handle = empty;
 	j.s[0].flags = 2;
 	EXPECT_EQ(-EINVAL, submit(&self->t, &j)) TH_LOG("unknown flag");
 	j.s[0].flags = 0;
-	j.s[0].handle = empty;
 	EXPECT_EQ(-EINVAL, submit(&self->t, &j)) TH_LOG("without a fence");
-	/* The second is wrong: the first must not get the job's fence. */
-	j.exec.num_syncs = 2;
-	j.s[0].handle = out;
+	/* No fence may depend on a page fault. */
 	j.s[0].flags = DRM_VSVM_SYNC_SIGNAL;
-	j.s[1].handle = 0x7fffffff;
-	EXPECT_EQ(-ENOENT, submit(&self->t, &j)) TH_LOG("the second");
-	EXPECT_EQ(-EINVAL, vt_syncobj_status(&self->t, out));
+	EXPECT_EQ(-EOPNOTSUPP, submit(&self->t, &j)) TH_LOG("to be signalled");
+	EXPECT_EQ(-EINVAL, vt_syncobj_status(&self->t, empty));
 	vt_syncobj_destroy(&self->t, empty);
-	vt_syncobj_destroy(&self->t, out);
+}
+
+TEST_F_TIMEOUT(ioctl, exec_fence, SECONDS)
+{
+	const struct job good = good_job(&self->t, &self->b);
+	struct job j = good;
+
+	j.exec.fence_value = 1;
+	EXPECT_EQ(-EINVAL, submit(&self->t, &j)) TH_LOG("value without a flag");
+	j = good;
+	j.exec.fence_addr = vsvm_addr(self->b.p);
+	EXPECT_EQ(-EINVAL, submit(&self->t, &j)) TH_LOG("address without a flag");
+	j.exec.flags |= DRM_VSVM_EXEC_FENCE;
+	j.exec.fence_addr += 4;
+	EXPECT_EQ(-EINVAL, submit(&self->t, &j)) TH_LOG("not aligned");
+	j.exec.fence_addr = DRM_VSVM_BIND_END;
+	EXPECT_EQ(-EINVAL, submit(&self->t, &j)) TH_LOG("beyond the end");
+	j.exec.fence_addr = -8ull;
+	EXPECT_EQ(-EINVAL, submit(&self->t, &j)) TH_LOG("wraps");
+}
+
+/* @change makes a wait that would succeed at once a wrong one. */
+static int wait_refused(struct vt *t, void (*change)(struct drm_vsvm_wait_user_fence *w))
+{
+	static __u64 word = 7;
+	struct drm_vsvm_wait_user_fence w = {
+		.vm_id = t->vm,
+		.addr = vsvm_addr(&word),
+		.value = 7,
+		.mask = ~0ull,
+	};
+
+	if (VT_WRONG(!vsvm_wait_user_fence(t->dev.fd, &w)))
+		return -EPROTO;
+	change(&w);
+	return vsvm_wait_user_fence(t->dev.fd, &w);
+}
+
+#define CHANGE(name, what) \
+	static void name(struct drm_vsvm_wait_user_fence *w) { what; }
+
+CHANGE(wrong_vm, w->vm_id = 0)
+CHANGE(wrong_op, w->op = DRM_VSVM_UFENCE_LTE + 1)
+CHANGE(wrong_flags, w->flags = 2)
+CHANGE(wrong_queue, w->queue = DRM_VSVM_NUM_QUEUES)
+CHANGE(wrong_job, w->job = 1ull << 40)
+CHANGE(wrong_alignment, w->addr += 4)
+CHANGE(wrong_address, w->addr = BAD_POINTER & ~7ull)
+CHANGE(wrong_pad, w->pad = 1)
+
+TEST_F_TIMEOUT(ioctl, wait_user_fence, SECONDS)
+{
+	struct vt *t = &self->t;
+
+	EXPECT_EQ(-ENOENT, wait_refused(t, wrong_vm));
+	EXPECT_EQ(-EINVAL, wait_refused(t, wrong_op));
+	EXPECT_EQ(-EINVAL, wait_refused(t, wrong_flags));
+	EXPECT_EQ(-EINVAL, wait_refused(t, wrong_queue));
+	EXPECT_EQ(-EINVAL, wait_refused(t, wrong_job));
+	EXPECT_EQ(-EINVAL, wait_refused(t, wrong_alignment));
+	EXPECT_EQ(-EFAULT, wait_refused(t, wrong_address));
+	EXPECT_EQ(-EINVAL, wait_refused(t, wrong_pad));
+	EXPECT_EQ(-EFAULT, CALL(self, WAIT_USER_FENCE, NULL));
 }
 
 TEST_HARNESS_MAIN

@@ -176,23 +176,48 @@ static int look(const struct vt_buf *b, size_t page)
 	return err;
 }
 
-/* Endless jobs on some queues, each with a fence. */
+/* Endless jobs on some queues, and a thread that waits for each. */
 struct endless {
-	int fence[2];
+	struct vt *t;
+	struct vt_ufence done[2];
+	int status[2];
 	unsigned int num;
 };
 
+struct endless_waiter {
+	struct endless *e;
+	unsigned int i;
+};
+
+static void *endless_wait(void *arg)
+{
+	struct endless_waiter w = *(struct endless_waiter *)arg;
+
+	free(arg);
+	__atomic_store_n(&w.e->status[w.i],
+			 vt_ufence_wait(w.e->t, &w.e->done[w.i], 600000) ?: 1,
+			 __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static int endless_watch(struct endless *e)
+{
+	struct endless_waiter *w = malloc(sizeof(*w));
+	pthread_t thread;
+
+	*w = (struct endless_waiter){ e, e->num++ };
+	return -pthread_create(&thread, NULL, endless_wait, w) ?:
+	       -pthread_detach(thread);
+}
+
 static int endless_add(struct endless *e, struct vt *t)
 {
-	struct drm_vsvm_sync sync = { .flags = DRM_VSVM_SYNC_SIGNAL };
 	struct drm_vsvm_kernel kernel;
 	struct drm_vsvm_exec exec = {
 		.vm_id = t->vm,
 		.queue = e->num,
 		.num_kernels = 1,
 		.kernels = vsvm_addr(&kernel),
-		.num_syncs = 1,
-		.syncs = vsvm_addr(&sync),
 	};
 	/* By itself: it will be lost. */
 	void *node = vt_map_aligned(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
@@ -201,11 +226,11 @@ static int endless_add(struct endless *e, struct vt *t)
 	if (!node)
 		return -ENOMEM;
 	vt_endless(&kernel, node);
-	err = vt_syncobj_create(t, &sync.handle);
-	err = err ?: vsvm_exec(t->dev.fd, &exec);
+	err = vt_ufence_create(&e->done[e->num]);
+	err = err ?: vt_ufence_exec(t, &exec, &e->done[e->num]);
+	err = err ?: endless_watch(e);
 	if (err)
 		return err;
-	e->fence[e->num++] = vt_syncobj_export(t, sync.handle);
 	/* It runs once its fault was served. */
 	while (vt_pages_at(t, node, PAGE, IN_VRAM) != 1)
 		vt_sleep_ms(5);
@@ -216,8 +241,8 @@ static int endless_start(struct endless *e, struct vt *t)
 {
 	int err = 0;
 
-	e->num = 0;
-	while (e->num < ARRAY_SIZE(e->fence) && !err)
+	*e = (struct endless){ .t = t };
+	while (e->num < ARRAY_SIZE(e->done) && !err)
 		err = endless_add(e, t);
 	vt_sleep_ms(200);
 	return err;
@@ -228,7 +253,7 @@ static bool endless_ended(const struct endless *e)
 	unsigned int i;
 
 	for (i = 0; i < e->num; i++) {
-		if (!vt_fence_status(e->fence[i]))
+		if (!__atomic_load_n(&e->status[i], __ATOMIC_ACQUIRE))
 			return false;
 	}
 	return true;
@@ -255,7 +280,7 @@ TEST_F_TIMEOUT(pci, killed_under_jobs, SECONDS)
 		took = vt_now_ms() - start;
 		least = took < least ? took : least;
 		for (i = 0; i < e.num; i++)
-			EXPECT_GT(0, vt_fence_status(e.fence[i]));
+			EXPECT_GT(0, e.status[i]);
 		ASSERT_EQ(0, reopen(&fresh, &self->t, SECONDS / 4));
 		EXPECT_EQ(-ENODEV, vt_fill(&self->t, self->b.p, 1, 1));
 		EXPECT_EQ(0, works(&fresh));
@@ -335,7 +360,7 @@ TEST_F_TIMEOUT(pci, stopped, SECONDS)
 	/* The time-out, a second for each way to ask, and as much again. */
 	EXPECT_GE(2 * timeout + 8000, (long)(vt_now_ms() - start));
 	for (i = 0; i < e.num; i++)
-		EXPECT_GT(0, vt_fence_status(e.fence[i]));
+		EXPECT_GT(0, e.status[i]);
 	ASSERT_EQ(0, reopen(&fresh, &self->t, SECONDS / 2));
 	EXPECT_EQ(0, works(&fresh));
 	vt_close(&fresh);

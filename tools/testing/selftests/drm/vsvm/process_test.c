@@ -479,7 +479,7 @@ static int leaves_job(int ready, int go, int *result)
 	    VT_WRONG(!vt_buf_fill(&t, &b, 0, b.len, 3)))
 		return 1;
 	vt_endless(&kernel, (__u64 *)b.p);
-	if (VT_WRONG(!vt_submit(&t, t.vm, &kernel, 1, NULL, 0)))
+	if (VT_WRONG(!vt_submit(&t, t.vm, &kernel, 1, NULL)))
 		return 1;
 	vt_wake(ready);
 	pause();

@@ -23,7 +23,7 @@ FIXTURE(queue) {
 	struct vt t;
 	struct vt_buf b;
 	struct drm_vsvm_stats before;
-	__u32 out[QUEUES];
+	struct vt_ufence out[QUEUES];
 };
 
 FIXTURE_SETUP(queue)
@@ -36,7 +36,7 @@ FIXTURE_SETUP(queue)
 	ASSERT_EQ(0, vt_buf_map(&self->b, LEN, VT_SMALL));
 	ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &self->before));
 	for (i = 0; i < QUEUES; i++)
-		ASSERT_EQ(0, vt_syncobj_create(&self->t, &self->out[i]));
+		ASSERT_EQ(0, vt_ufence_create(&self->out[i]));
 }
 
 FIXTURE_TEARDOWN(queue)
@@ -54,24 +54,18 @@ static struct drm_vsvm_stats stats_since(struct vt *t,
 	return now;
 }
 
-/* Without waiting; the syncobj @out, if not 0, gets the job's end. */
-static int submit_to(struct vt *t, __u32 queue, __u32 out,
+/* Without waiting; @out, if not NULL, gets the job's end. */
+static int submit_to(struct vt *t, __u32 queue, struct vt_ufence *out,
 		     const struct drm_vsvm_kernel *kernels, unsigned int num)
 {
-	const struct drm_vsvm_sync sync = {
-		.handle = out,
-		.flags = DRM_VSVM_SYNC_SIGNAL,
-	};
 	struct drm_vsvm_exec exec = {
 		.vm_id = t->vm,
 		.queue = queue,
 		.num_kernels = num,
-		.num_syncs = !!out,
 		.kernels = vsvm_addr(kernels),
-		.syncs = vsvm_addr(&sync),
 	};
 
-	return vsvm_exec(t->dev.fd, &exec);
+	return out ? vt_ufence_exec(t, &exec, out) : vsvm_exec(t->dev.fd, &exec);
 }
 
 static struct drm_vsvm_kernel add_part(const struct vt_buf *b, size_t offset,
@@ -105,13 +99,13 @@ TEST_F_TIMEOUT(queue, parts, SECONDS)
 			struct drm_vsvm_kernel k =
 				add_part(&self->b, i * part, part);
 
-			ASSERT_EQ(0, submit_to(&self->t, i, self->out[i], &k, 1));
+			ASSERT_EQ(0, submit_to(&self->t, i, &self->out[i], &k, 1));
 			model_add(&self->b, i * part, part);
 		}
 	}
 	for (i = 0; i < QUEUES; i++) {
-		ASSERT_EQ(0, vt_syncobj_wait(&self->t, self->out[i], 0, WAIT_MS));
-		EXPECT_EQ(1, vt_syncobj_status(&self->t, self->out[i]));
+		ASSERT_EQ(0, vt_ufence_wait(&self->t, &self->out[i], WAIT_MS));
+		EXPECT_EQ(1, vt_ufence_status(&self->t, &self->out[i]));
 	}
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
@@ -130,10 +124,10 @@ TEST_F_TIMEOUT(queue, order_within, SECONDS)
 			.arg = i,
 		};
 		k[1] = add_part(&self->b, 0, LEN);
-		ASSERT_EQ(0, submit_to(&self->t, 3, 0, &k[0], 1));
-		ASSERT_EQ(0, submit_to(&self->t, 3, self->out[3], &k[1], 1));
+		ASSERT_EQ(0, submit_to(&self->t, 3, NULL, &k[0], 1));
+		ASSERT_EQ(0, submit_to(&self->t, 3, &self->out[3], &k[1], 1));
 	}
-	ASSERT_EQ(0, vt_syncobj_wait(&self->t, self->out[3], 0, WAIT_MS));
+	ASSERT_EQ(0, vt_ufence_wait(&self->t, &self->out[3], WAIT_MS));
 	ASSERT_EQ(0, vt_all(self->b.p, 16, LEN));
 }
 
@@ -147,22 +141,11 @@ TEST_F_TIMEOUT(queue, order_between, SECONDS)
 		.arg = 7,
 	};
 	const struct drm_vsvm_kernel add = add_part(&self->b, 0, LEN);
-	struct drm_vsvm_sync sync[2] = {
-		{ .handle = self->out[0] },
-		{ .handle = self->out[1], .flags = DRM_VSVM_SYNC_SIGNAL },
-	};
-	struct drm_vsvm_exec exec = {
-		.vm_id = self->t.vm,
-		.queue = 1,
-		.num_kernels = 1,
-		.num_syncs = 2,
-		.kernels = vsvm_addr(&add),
-		.syncs = vsvm_addr(sync),
-	};
 
-	ASSERT_EQ(0, submit_to(&self->t, 0, self->out[0], &fill, 1));
-	ASSERT_EQ(0, vsvm_exec(self->t.dev.fd, &exec));
-	ASSERT_EQ(0, vt_syncobj_wait(&self->t, self->out[1], 0, WAIT_MS));
+	ASSERT_EQ(0, submit_to(&self->t, 0, &self->out[0], &fill, 1));
+	ASSERT_EQ(0, vt_ufence_wait(&self->t, &self->out[0], WAIT_MS));
+	ASSERT_EQ(0, submit_to(&self->t, 1, &self->out[1], &add, 1));
+	ASSERT_EQ(0, vt_ufence_wait(&self->t, &self->out[1], WAIT_MS));
 	ASSERT_EQ(0, vt_all(self->b.p, 8, LEN));
 }
 
@@ -190,11 +173,10 @@ TEST_F_TIMEOUT(queue, same_pages, SECONDS)
 				.count = LEN,
 			};
 
-			ASSERT_EQ(0, submit_to(&self->t, i, self->out[i], &k, 1));
+			ASSERT_EQ(0, submit_to(&self->t, i, &self->out[i], &k, 1));
 		}
 		for (i = 0; i < QUEUES; i++)
-			ASSERT_EQ(0, vt_syncobj_wait(&self->t, self->out[i], 0,
-						     WAIT_MS));
+			ASSERT_EQ(0, vt_ufence_wait(&self->t, &self->out[i], WAIT_MS));
 		for (i = 0; i < QUEUES; i++)
 			ASSERT_EQ(expected, *(__u64 *)(sums.p + i * PAGE));
 		/* Home, so that the next round faults again. */
@@ -223,12 +205,11 @@ TEST_F_TIMEOUT(queue, one_fails, SECONDS)
 			k.src = vsvm_addr(bad);
 		else
 			model_add(&self->b, i * LEN / QUEUES, LEN / QUEUES);
-		ASSERT_EQ(0, submit_to(&self->t, i, self->out[i], &k, 1));
+		ASSERT_EQ(0, submit_to(&self->t, i, &self->out[i], &k, 1));
 	}
 	for (i = 0; i < QUEUES; i++) {
-		ASSERT_EQ(0, vt_syncobj_wait(&self->t, self->out[i], 0, WAIT_MS));
-		EXPECT_EQ(i == 2 ? -EFAULT : 1,
-			  vt_syncobj_status(&self->t, self->out[i]));
+		ASSERT_EQ(i == 2 ? -EFAULT : 0,
+			  vt_ufence_wait(&self->t, &self->out[i], WAIT_MS));
 	}
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
@@ -262,13 +243,11 @@ TEST_F_TIMEOUT(queue, reads_and_writes_of_one_page, SECONDS)
 					.dst = vsvm_addr(page),
 					.count = PAGE,
 				};
-			ASSERT_EQ(0, submit_to(&self->t, i, self->out[i], &k, 1));
+			ASSERT_EQ(0, submit_to(&self->t, i, &self->out[i], &k, 1));
 		}
 		for (i = 0; i < QUEUES; i++) {
-			ASSERT_EQ(0, vt_syncobj_wait(&self->t, self->out[i], 0,
-						     WAIT_MS));
-			EXPECT_EQ(i == round % QUEUES ? -EFAULT : 1,
-				  vt_syncobj_status(&self->t, self->out[i]));
+			ASSERT_EQ(i == round % QUEUES ? -EFAULT : 0,
+				  vt_ufence_wait(&self->t, &self->out[i], WAIT_MS));
 		}
 	}
 	ASSERT_EQ(0, vt_all(page, 1, PAGE));
@@ -285,18 +264,18 @@ TEST_F_TIMEOUT(queue, one_hangs, 2 * SECONDS)
 	ASSERT_LT(0, limit);
 	vt_endless(&endless, (__u64 *)self->b.p);
 	memcpy(self->b.model, self->b.p, PAGE);
-	ASSERT_EQ(0, submit_to(&self->t, 0, self->out[0], &endless, 1));
+	ASSERT_EQ(0, submit_to(&self->t, 0, &self->out[0], &endless, 1));
 	end = vt_now_ms() + 3 * limit + 10000;
-	while (!vt_syncobj_status(&self->t, self->out[0])) {
+	while (!vt_ufence_status(&self->t, &self->out[0])) {
 		struct drm_vsvm_kernel k = add_part(&self->b, PAGE, 64 * KIB);
 
 		ASSERT_GT(end, vt_now_ms());
-		ASSERT_EQ(0, submit_to(&self->t, 1, self->out[1], &k, 1));
-		ASSERT_EQ(0, vt_syncobj_wait(&self->t, self->out[1], 0, WAIT_MS));
+		ASSERT_EQ(0, submit_to(&self->t, 1, &self->out[1], &k, 1));
+		ASSERT_EQ(0, vt_ufence_wait(&self->t, &self->out[1], WAIT_MS));
 		model_add(&self->b, PAGE, 64 * KIB);
 		jobs++;
 	}
-	EXPECT_EQ(-ETIME, vt_syncobj_status(&self->t, self->out[0]));
+	EXPECT_EQ(-ETIME, vt_ufence_status(&self->t, &self->out[0]));
 	EXPECT_LT(0, jobs);
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
@@ -313,9 +292,8 @@ TEST_F_TIMEOUT(queue, stale_translations, SECONDS)
 		for (i = 0; i < QUEUES; i++) {
 			struct drm_vsvm_kernel k = add_part(&self->b, 0, LEN);
 
-			ASSERT_EQ(0, submit_to(&self->t, i, self->out[i], &k, 1));
-			ASSERT_EQ(0, vt_syncobj_wait(&self->t, self->out[i], 0,
-						     WAIT_MS));
+			ASSERT_EQ(0, submit_to(&self->t, i, &self->out[i], &k, 1));
+			ASSERT_EQ(0, vt_ufence_wait(&self->t, &self->out[i], WAIT_MS));
 			model_add(&self->b, 0, LEN);
 		}
 		/* Taken by the CPU, and by the device. */
@@ -328,7 +306,7 @@ TEST_F_TIMEOUT(queue, stale_translations, SECONDS)
 FIXTURE(overflow) {
 	struct vt t[3];
 	struct vt_buf b[3];
-	__u32 out[3][QUEUES];
+	struct vt_ufence out[3][QUEUES];
 	struct drm_vsvm_stats before;
 };
 
@@ -344,8 +322,7 @@ FIXTURE_SETUP(overflow)
 		ASSERT_EQ(0, err);
 		ASSERT_EQ(0, vt_buf_map(&self->b[i], LEN, VT_SMALL));
 		for (j = 0; j < QUEUES; j++)
-			ASSERT_EQ(0, vt_syncobj_create(&self->t[i],
-						       &self->out[i][j]));
+			ASSERT_EQ(0, vt_ufence_create(&self->out[i][j]));
 	}
 	ASSERT_EQ(0, vsvm_query_stats(self->t[0].dev.fd, &self->before));
 }
@@ -374,15 +351,15 @@ TEST_F_TIMEOUT(overflow, comes_back, 2 * SECONDS)
 					add_part(&self->b[i], j * part, part);
 
 				ASSERT_EQ(0, submit_to(&self->t[i], j,
-						       self->out[i][j], &k, 1));
+						       &self->out[i][j], &k, 1));
 			}
 			model_add(&self->b[i], 0, LEN);
 		}
 		for (i = 0; i < ARRAY_SIZE(self->t); i++) {
 			for (j = 0; j < QUEUES; j++)
-				ASSERT_EQ(0, vt_syncobj_wait(&self->t[i],
-							     self->out[i][j], 0,
-							     WAIT_MS));
+				ASSERT_EQ(0, vt_ufence_wait(&self->t[i],
+							    &self->out[i][j],
+							    WAIT_MS));
 			ASSERT_EQ(0, vt_buf_check(&self->b[i]));
 		}
 	}

@@ -401,7 +401,7 @@ TEST_F_TIMEOUT(system, userfaultfd_killed, SECONDS)
 			k.dst = vsvm_addr(p);
 			if (VT_WRONG(!ioctl(poll_fd.fd, UFFDIO_API, &api)) ||
 			    VT_WRONG(!ioctl(poll_fd.fd, UFFDIO_REGISTER, &reg)) ||
-			    VT_WRONG(!vt_submit(&t, t.vm, &k, 1, NULL, 0)) ||
+			    VT_WRONG(!vt_submit(&t, t.vm, &k, 1, NULL)) ||
 			    VT_WRONG(poll(&poll_fd, 1, 10000) == 1))
 				_exit(1);
 			vt_wake(pair[1]);

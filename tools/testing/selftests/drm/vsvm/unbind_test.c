@@ -124,7 +124,6 @@ TEST_F_TIMEOUT(unbind, under_a_prefetch, SECONDS)
 	struct vt *t = &self->t;
 	__u32 sync[8];
 	unsigned int i;
-	int fd[8], status;
 
 	for (i = 0; i < ARRAY_SIZE(sync); i++) {
 		ASSERT_EQ(0, vt_syncobj_create(t, &sync[i]));
@@ -132,16 +131,8 @@ TEST_F_TIMEOUT(unbind, under_a_prefetch, SECONDS)
 						 i % 2 ? DRM_VSVM_LOC_DEVICE :
 							 DRM_VSVM_LOC_SYSTEM,
 						 sync[i]));
-		fd[i] = vt_syncobj_export(t, sync[i]);
-		ASSERT_LE(0, fd[i]);
 	}
 	ASSERT_EQ(0, vsvm_unbind(&t->dev));
-	for (i = 0; i < ARRAY_SIZE(sync); i++) {
-		status = vt_fence_status(fd[i]);
-		if (status != 1)
-			EXPECT_EQ(-ECANCELED, status);
-		close(fd[i]);
-	}
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
@@ -386,24 +377,34 @@ TEST_F_TIMEOUT(unbind, while_the_owner_exits, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
-/* The fence of a job ends with the GPU, also when nobody waits for it. */
-TEST_F_TIMEOUT(unbind, fence_of_an_endless_job, SECONDS)
+/* Who waits for a job's word is told that the GPU has gone. */
+static void *wait_for_word(void *arg)
 {
-	struct drm_vsvm_sync sync = { .flags = DRM_VSVM_SYNC_SIGNAL };
+	struct vt *t = ((void **)arg)[0];
+
+	return (void *)(long)vt_ufence_wait(t, ((void **)arg)[1], 60000);
+}
+
+TEST_F_TIMEOUT(unbind, waiter_for_an_endless_job, SECONDS)
+{
 	struct vt *t = &self->t;
 	struct drm_vsvm_kernel kernel;
-	int fence;
+	struct vt_ufence done;
+	void *arg[] = { t, &done };
+	pthread_t thread;
+	void *err;
 
 	vt_endless(&kernel, aligned_alloc(PAGE, PAGE));
-	ASSERT_EQ(0, vt_syncobj_create(t, &sync.handle));
-	ASSERT_EQ(0, vt_submit(t, t->vm, &kernel, 1, &sync, 1));
-	fence = vt_syncobj_export(t, sync.handle);
-	ASSERT_LE(0, fence);
+	ASSERT_EQ(0, vt_ufence_create(&done));
+	ASSERT_EQ(0, vt_submit(t, t->vm, &kernel, 1, &done));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_for_word, arg));
 	vt_sleep_ms(200);
-	ASSERT_EQ(0, vt_fence_status(fence));
+	ASSERT_EQ(0, vt_ufence_status(t, &done));
 	ASSERT_EQ(0, vsvm_unbind(&t->dev));
-	EXPECT_EQ(-ECANCELED, vt_fence_status(fence));
-	close(fence);
+	pthread_join(thread, &err);
+	EXPECT_EQ(-ECANCELED, (long)err);
+	EXPECT_EQ(-ENODEV, vt_ufence_status(t, &done));
+	EXPECT_EQ(0u, *done.word);
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 

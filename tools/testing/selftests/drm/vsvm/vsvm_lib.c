@@ -13,8 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <linux/sync_file.h>
-
 #include "vsvm_test.h"
 
 /* A job of this size is done in seconds on a slow emulated machine. */
@@ -512,83 +510,4 @@ __u64 vt_now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
-}
-
-int vt_syncobj_create(struct vt *t, __u32 *handle)
-{
-	struct drm_syncobj_create create = {};
-
-	if (ioctl(t->dev.fd, DRM_IOCTL_SYNCOBJ_CREATE, &create))
-		return -errno;
-	*handle = create.handle;
-	return 0;
-}
-
-void vt_syncobj_destroy(struct vt *t, __u32 handle)
-{
-	struct drm_syncobj_destroy destroy = { .handle = handle };
-
-	ioctl(t->dev.fd, DRM_IOCTL_SYNCOBJ_DESTROY, &destroy);
-}
-
-int vt_syncobj_wait(struct vt *t, __u32 handle, __u64 point,
-		    unsigned int timeout_ms)
-{
-	struct drm_syncobj_timeline_wait wait = {
-		.handles = vsvm_addr(&handle),
-		.points = vsvm_addr(&point),
-		.timeout_nsec = (vt_now_ms() + timeout_ms) * 1000000ll,
-		.count_handles = 1,
-	};
-
-	return ioctl(t->dev.fd, DRM_IOCTL_SYNCOBJ_TIMELINE_WAIT, &wait) ?
-	       -errno : 0;
-}
-
-int vt_syncobj_export(struct vt *t, __u32 handle)
-{
-	struct drm_syncobj_handle export = {
-		.handle = handle,
-		.flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE,
-	};
-
-	return ioctl(t->dev.fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &export) ?
-	       -errno : export.fd;
-}
-
-int vt_fence_status(int fd)
-{
-	struct sync_fence_info fence = {};
-	struct sync_file_info info = {
-		.num_fences = 1,
-		.sync_fence_info = vsvm_addr(&fence),
-	};
-
-	return ioctl(fd, SYNC_IOC_FILE_INFO, &info) ? -errno : info.status;
-}
-
-int vt_syncobj_status(struct vt *t, __u32 handle)
-{
-	int status, fd = vt_syncobj_export(t, handle);
-
-	if (fd < 0)
-		return fd;
-	status = vt_fence_status(fd);
-	close(fd);
-	return status;
-}
-
-int vt_submit(struct vt *t, __u32 vm, const struct drm_vsvm_kernel *kernels,
-	      unsigned int count, const struct drm_vsvm_sync *syncs,
-	      unsigned int num_syncs)
-{
-	struct drm_vsvm_exec exec = {
-		.vm_id = vm,
-		.num_kernels = count,
-		.num_syncs = num_syncs,
-		.kernels = vsvm_addr(kernels),
-		.syncs = vsvm_addr(syncs),
-	};
-
-	return vsvm_exec(t->dev.fd, &exec);
 }

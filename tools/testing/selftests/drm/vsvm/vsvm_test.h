@@ -179,20 +179,64 @@ long vt_log_number(const char *text);
 /* Write @text to a file of the GPU in debugfs. */
 int vt_tell(const struct vt *t, const char *file, const char *text);
 
-/* Syncobjs, and the jobs that go with them. */
+/**
+ * struct vt_ufence - a user fence, for the jobs of one queue after another
+ * @word: what they write
+ * @value: what the newest of them writes
+ * @vm: address space of that
+ * @queue: its queue
+ * @job: its number there
+ */
+struct vt_ufence {
+	__u64 *word;
+	__u64 value;
+	__u32 vm;
+	__u32 queue;
+	__u64 job;
+};
+
+int vt_ufence_create(struct vt_ufence *f);
+void vt_ufence_destroy(struct vt_ufence *f);
+/* The job in @exec writes the next value to @f. */
+int vt_ufence_exec(struct vt *t, struct drm_vsvm_exec *exec, struct vt_ufence *f);
+/* -ETIMEDOUT if the newest job does not end in time, or what it ended with. */
+int vt_ufence_wait(struct vt *t, const struct vt_ufence *f,
+		   unsigned int timeout_ms);
+/* 1 it has ended well, 0 not yet, or the negative errno that it ended with. */
+int vt_ufence_status(struct vt *t, const struct vt_ufence *f);
+/* Returns without waiting for the job; @f may be NULL. */
+int vt_submit(struct vt *t, __u32 vm, const struct drm_vsvm_kernel *kernels,
+	      unsigned int count, struct vt_ufence *f);
+
+/* Syncobjs. */
 int vt_syncobj_create(struct vt *t, __u32 *handle);
 void vt_syncobj_destroy(struct vt *t, __u32 handle);
 /* @point 0: binary. -ETIME if it does not signal in time. */
 int vt_syncobj_wait(struct vt *t, __u32 handle, __u64 point,
 		    unsigned int timeout_ms);
-/* The fence in a binary one as a file. */
+/* The fence in a binary one as a file; -EINVAL if there is none. */
 int vt_syncobj_export(struct vt *t, __u32 handle);
-/* 1 signalled, 0 not yet, or the negative errno that the job ended with. */
-int vt_fence_status(int fd);
+/* 1 signalled, 0 not yet, or the negative errno that it was signalled with. */
+int vt_sync_file_status(int fd);
 int vt_syncobj_status(struct vt *t, __u32 handle);
-/* Returns without waiting for the job. */
-int vt_submit(struct vt *t, __u32 vm, const struct drm_vsvm_kernel *kernels,
-	      unsigned int count, const struct drm_vsvm_sync *syncs,
-	      unsigned int num_syncs);
+
+/**
+ * struct vt_hold - a fence of another driver, vgem
+ * @fd: the fence as a file
+ * @vgem: the driver
+ * @fence: number of the fence there
+ *
+ * Signalled by vt_hold_end(), or after ten seconds.
+ */
+struct vt_hold {
+	int fd;
+	int vgem;
+	__u32 fence;
+};
+
+/* -ENODEV without vgem. */
+int vt_hold(struct vt_hold *h);
+int vt_hold_syncobj(struct vt_hold *h, struct vt *t, __u32 handle);
+void vt_hold_end(struct vt_hold *h);
 
 #endif /* VSVM_TEST_H */
