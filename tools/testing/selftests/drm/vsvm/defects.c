@@ -144,6 +144,16 @@ static const struct defect defects[] = {
 	  "a KSM page goes to VRAM and ksmd reads it there", NULL },
 	{ "M-6", ALONE, FAIL, test_m6,
 	  "a KSM page that ksmd looks for while it is collected stays unreadable", NULL },
+	{ "M-7", ALONE, FAIL, test_m7,
+	  "a page that KSM merged through a forked child stays unreadable", NULL },
+	{ "M-8", TOGETHER, FAIL, test_m8,
+	  "the GPU is given the first page of a huge page in VRAM for any other", NULL },
+	{ "M-9", TOGETHER, FAIL, test_m9,
+	  "reclaim drops what the GPU wrote to system memory", NULL },
+	{ "M-10", ALONE, FAIL, test_m10,
+	  "a page table that goes while a huge page is split has mm write past its arrays", NULL },
+	{ "M-11", TOGETHER, FAIL, test_m11,
+	  "the GPU writes to a page in VRAM that is shared after fork", NULL },
 };
 
 static char seen[256];

@@ -115,4 +115,11 @@ enum result test_d8(struct vt *t);
 enum result test_m1(struct vt *t);
 enum result test_m3(struct vt *t);
 
+/* defects_mm.c: what processes do with memory that the GPU uses */
+enum result test_m7(struct vt *t);
+enum result test_m8(struct vt *t);
+enum result test_m9(struct vt *t);
+enum result test_m10(struct vt *t);
+enum result test_m11(struct vt *t);
+
 #endif /* DEFECTS_H */

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Defects of mm, and of drm_gpusvm, that show when a process does with its memory
+ * what processes do while the GPU uses it.
+ */
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "defects.h"
+
+#define KSM	"/sys/kernel/mm/ksm/"
+
+/* A child that has nothing but KSM in mind, and ends with its parent. */
+static pid_t mergeable_child(__u8 *p, size_t len)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		madvise(p, len, MADV_MERGEABLE);
+		for (;;)
+			pause();
+	}
+	return pid;
+}
+
+static int await_merged(long pages)
+{
+	int i;
+
+	write_number(KSM "pages_to_scan", 4000);
+	write_number(KSM "sleep_millisecs", 1);
+	write_number(KSM "run", 1);
+	for (i = 0; i < 300; i++) {
+		if (read_number(KSM "pages_sharing", "") >= pages)
+			return 0;
+		vt_sleep_ms(50);
+	}
+	return -ETIMEDOUT;
+}
+
+/*
+ * Two kinds of pages, which only a forked child wants merged: KSM knows of the
+ * child's mappings alone.
+ */
+enum result test_m7(struct vt *t)
+{
+	__u8 *p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	int i, err;
+	pid_t pid;
+
+	if (!p)
+		return broken("memory", -ENOMEM);
+	madvise(p, LARGE_PAGE, MADV_NOHUGEPAGE);
+	for (i = 0; i < PAGES_OF(LARGE_PAGE); i++)
+		p[i * PAGE] = i % 2 + 1;
+	pid = mergeable_child(p, LARGE_PAGE);
+	if (await_merged(400))
+		return saw(NOT_PROVOKED, "KSM merges nothing");
+	err = vsvm_prefetch(t->dev.fd, t->vm, p, LARGE_PAGE,
+			    DRM_VSVM_LOC_DEVICE, NULL, NULL);
+	for (i = 0; i < PAGES_OF(LARGE_PAGE) && !err; i++) {
+		err = touch(p + i * PAGE);
+		if (!err && p[i * PAGE] != i % 2 + 1)
+			err = -EILSEQ;
+	}
+	write_number(KSM "run", 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (err)
+		return saw(FAIL, "page %d, merged through a child: %s", i - 1,
+			   strerror(-err));
+	return saw(PASS, "all pages can be read");
+}
+
+/* The middle of 2 MiB */
+#define MIDDLE	160
+
+/*
+ * A range of the GPU's own in the middle of 2 MiB that become a block later: by a
+ * VMA of its own for the time being.
+ */
+enum result test_m8(struct vt *t)
+{
+	__u8 *p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	__u8 *at = p + MIDDLE * PAGE;
+	int i, err, other = 0;
+	__u64 sum;
+
+	if (!p)
+		return broken("memory", -ENOMEM);
+	madvise(p, LARGE_PAGE, MADV_NOHUGEPAGE);
+	mprotect(at, PAGE, PROT_READ);
+	err = vt_sum(t, at, PAGE, &sum);
+	mprotect(at, PAGE, PROT_READ | PROT_WRITE);
+	madvise(p, LARGE_PAGE, MADV_DONTNEED);
+	madvise(p, LARGE_PAGE, MADV_HUGEPAGE);
+	for (i = 0; i < PAGES_OF(LARGE_PAGE); i++)
+		memset(p + i * PAGE, i % 251 + 1, PAGE);
+	err = err ?: to_vram(t, p, LARGE_PAGE);
+	if (err)
+		return broken("prefetch", err);
+	if (!is_block(t, p))
+		return saw(NOT_PROVOKED, "no huge page to be had");
+	err = vt_fill(t, at, PAGE, 0xee);
+	if (err)
+		return broken("GPU", err);
+	for (i = 0; i < PAGES_OF(LARGE_PAGE); i++)
+		other += i != MIDDLE && p[i * PAGE] != i % 251 + 1;
+	if (*at != 0xee || other)
+		return saw(FAIL, "the GPU wrote to page %d and changed %d others",
+			   MIDDLE, other);
+	return saw(PASS, "the GPU wrote to page %d", MIDDLE);
+}
+
+static long lost_after_reclaim(const __u8 *p, size_t len, __u8 value)
+{
+	long lost = 0;
+	size_t at;
+
+	madvise((void *)p, len, MADV_PAGEOUT);
+	for (at = 0; at < len; at += PAGE)
+		lost += p[at] != value;
+	return lost;
+}
+
+/* Pages that were only read, and pages that the process can do without. */
+enum result test_m9(struct vt *t)
+{
+	__u8 *shared = mmap(NULL, LARGE_PAGE, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	__u8 *free = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE);
+	long lost_shared, lost_free;
+	size_t at;
+	int err;
+
+	if (shared == MAP_FAILED || !free)
+		return broken("memory", -ENOMEM);
+	for (at = 0; at < LARGE_PAGE; at += PAGE)
+		touch(shared + at);
+	err = vt_fill(t, shared, LARGE_PAGE, 0x22);
+	lost_shared = lost_after_reclaim(shared, LARGE_PAGE, 0x22);
+
+	madvise(free, LARGE_PAGE, MADV_NOHUGEPAGE);
+	memset(free, 0x11, LARGE_PAGE);
+	err = err ?: vsvm_madvise(t->dev.fd, t->vm, free, LARGE_PAGE,
+				  DRM_VSVM_MADVISE_LOCATION,
+				  DRM_VSVM_LOC_SYSTEM);
+	madvise(free, LARGE_PAGE, MADV_FREE);
+	err = err ?: vt_fill(t, free, LARGE_PAGE, 0x33);
+	lost_free = lost_after_reclaim(free, LARGE_PAGE, 0x33);
+	if (err)
+		return broken("GPU", err);
+	return saw(lost_shared || lost_free ? FAIL : PASS,
+		   "of 512 pages that the GPU wrote %ld were lost; %ld after MADV_FREE",
+		   lost_shared, lost_free);
+}
+
+/* Takes all pages away, at some time after it was told to. */
+struct zapper {
+	pthread_t thread;
+	__u8 *p;
+	__u64 seed;
+	unsigned int max_us;
+	int go[2];
+};
+
+static void *zap(void *arg)
+{
+	struct zapper *z = arg;
+	char c;
+
+	while (read(z->go[0], &c, 1) == 1 && c) {
+		usleep(vt_random_below(&z->seed, z->max_us));
+		madvise(z->p, LARGE_PAGE, MADV_DONTNEED);
+	}
+	return NULL;
+}
+
+/* Small pages, and then the second half of a huge page. */
+static void fill_half_huge(__u8 *p)
+{
+	int i;
+
+	madvise(p, LARGE_PAGE, MADV_DONTNEED);
+	madvise(p, LARGE_PAGE, MADV_HUGEPAGE);
+	for (i = 0; i < PAGES_OF(LARGE_PAGE); i++)
+		p[i * PAGE] = i % 251 + 1;
+	madvise(p, LARGE_PAGE / 2, MADV_DONTNEED);
+	for (i = 0; i < PAGES_OF(LARGE_PAGE) / 2; i++)
+		p[i * PAGE] = i % 251 + 1;
+}
+
+static int count_wrong(const __u8 *p)
+{
+	int i, wrong = 0;
+
+	for (i = 0; i < PAGES_OF(LARGE_PAGE); i++)
+		wrong += p[i * PAGE] && p[i * PAGE] != i % 251 + 1;
+	return wrong;
+}
+
+/*
+ * The page table goes while mm, collecting, has let go of it to split the huge
+ * page.
+ */
+enum result test_m10(struct vt *t)
+{
+	struct zapper z = { .seed = vt_seed() };
+	__u64 end = vt_now_ms() + 20000;
+	int rounds, wrong = 0;
+	char go = 1;
+
+	z.p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	if (!z.p || pipe(z.go))
+		return broken("memory", -ENOMEM);
+	fill_half_huge(z.p);
+	z.max_us = vt_now_ms();
+	vsvm_prefetch(t->dev.fd, t->vm, z.p, LARGE_PAGE, DRM_VSVM_LOC_DEVICE,
+		      NULL, NULL);
+	z.max_us = (vt_now_ms() - z.max_us + 1) * 1000;
+	if (pthread_create(&z.thread, NULL, zap, &z))
+		return broken("thread", -EAGAIN);
+	for (rounds = 0; vt_now_ms() < end && !wrong; rounds++) {
+		fill_half_huge(z.p);
+		if (write(z.go[1], &go, 1) != 1)
+			break;
+		vsvm_prefetch(t->dev.fd, t->vm, z.p, LARGE_PAGE,
+			      DRM_VSVM_LOC_DEVICE, NULL, NULL);
+		wrong = count_wrong(z.p);
+	}
+	go = 0;
+	if (write(z.go[1], &go, 1) == 1)
+		pthread_join(z.thread, NULL);
+	return saw(wrong ? FAIL : PASS, "round %d: %d pages have another's content",
+		   rounds, wrong);
+}
+
+static int write_as_child(__u8 *p, size_t len)
+{
+	struct vt t;
+	int err;
+
+	if (vt_open(&t))
+		return 1;
+	err = vt_fill(&t, p, len, 0x22);
+	err = err ?: vt_all(p, 0x22, len);
+	vt_close(&t);
+	return err != 0;
+}
+
+/* Pages in VRAM that a parent and its child share until one of them writes. */
+enum result test_m11(struct vt *t)
+{
+	static const enum vt_kind kind[] = { VT_SMALL, VT_THP };
+	size_t i, at;
+	long other = 0;
+	pid_t pid;
+	__u8 *p;
+
+	for (i = 0; i < ARRAY_SIZE(kind); i++) {
+		p = in_vram(t, LARGE_PAGE, kind[i], 0x11);
+		if (!p)
+			return broken("memory", -ENOMEM);
+		pid = fork();
+		if (!pid)
+			_exit(write_as_child(p, LARGE_PAGE));
+		if (vt_join(pid))
+			return saw(FAIL, "the child does not read what its GPU wrote");
+		for (at = 0; at < LARGE_PAGE; at += PAGE)
+			other += p[at] != 0x11;
+		munmap(p, LARGE_PAGE);
+	}
+	return saw(other ? FAIL : PASS,
+		   "a child's GPU changed %ld of its parent's 1024 pages", other);
+}
