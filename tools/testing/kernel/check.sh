@@ -36,7 +36,7 @@ all_files()
 # by the directory include/trace only.
 check_checkpatch()
 {
-	local work clean
+	local work clean patch patches=0
 	local trace=COMPLEX_MACRO,MACRO_ARG_UNUSED,TRAILING_SEMICOLON,PARENTHESIS_ALIGNMENT,OPEN_ENDED_LINE,SPACING
 	work=$(mktemp -d)
 	c_files >"$work/files"
@@ -44,6 +44,12 @@ check_checkpatch()
 		'skip=MACRO_ARG_REUSE; case $1 in *_trace.h) skip=$skip,$3 ;; esac
 		perl scripts/checkpatch.pl --no-tree --strict --show-types --ignore "$skip" -f "$1" >"$2/$$.out" 2>&1' \
 		sh {} "$work" "$trace") || :
+	find "$KDIR/mm" -name '*.patch' | sort | while read -r patch; do
+		(cd "$TREE/src" && perl scripts/checkpatch.pl --no-tree --no-signoff --strict --show-types \
+			--ignore UNKNOWN_COMMIT_ID - <"$patch" >"$work/$patches.out" 2>&1) || :
+		patches=$((patches + 1))
+		echo "$patch" >>"$work/files"
+	done
 	cat "$work"/*.out | grep -E -A5 '^(ERROR|WARNING|CHECK):' | grep -vE '^(total:|NOTE:|--|$)' | head -n 150
 	# Silence of a script that did not run is no verdict.
 	clean=$(cat "$work"/*.out | grep -c '^total: 0 errors, 0 warnings, 0 checks')
@@ -113,6 +119,8 @@ check_licenses()
 {
 	local file bad=0 line='SPDX-License-Identifier: (GPL-2\.0-only|\(GPL-2\.0-only WITH Linux-syscall-note\)) OR MIT'
 	while read -r file; do
+		# Those are mails, and have the license of the file that they are for.
+		[[ $file != tools/testing/kernel/mm/*.patch ]] || continue
 		head -n 3 "$TOP/$file" | grep -qE "$line" || { echo "$file: no SPDX line"; bad=1; }
 	done < <(all_files)
 	return "$bad"
