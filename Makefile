@@ -11,6 +11,8 @@ export KSRC
 export TRANSPORT
 export SECONDS_OF_STRESS = $(or $(TIME),600)
 KIND ?= debug
+# MM=fixed: a kernel with the patches for mm
+MM_KIND = $(if $(filter fixed,$(MM)),mm-)$(KIND)
 
 .PHONY: help demo test kernel modules vm kunit selftest hwtest device pci stress fuzz
 .PHONY: coverage consumers tools path bench defects check docs apply clean
@@ -40,6 +42,7 @@ help:
 	@echo 'make clean                 remove build/ (the cache stays: ~/.cache/drm-pagemap)'
 	@echo
 	@echo 'KIND is debug (KASAN, lockdep, kmemleak, ...; the default), bench (fast), or coverage (gcov).'
+	@echo 'MM=fixed has the kernel with the patches in $(SCRIPTS)/mm: for kernel, modules and vm.'
 	@echo 'KSRC=dir uses a kernel tree of yours, by a copy; with KBUILD_OUTPUT=dir,'
 	@echo '"make modules" only builds, in that object directory.'
 	@echo 'TRANSPORT=pci has the GPU on PCI, with its engines and VRAM in a process outside'
@@ -71,18 +74,18 @@ check:
 	@$(SCRIPTS)/check.sh
 
 kernel:
-	@$(SCRIPTS)/build.sh kernel $(KIND)
+	@$(SCRIPTS)/build.sh kernel $(MM_KIND)
 
 modules:
 ifdef KBUILD_OUTPUT
 	@$(SCRIPTS)/build.sh output '$(KBUILD_OUTPUT)'
 else
-	@$(SCRIPTS)/build.sh modules $(KIND)
+	@$(SCRIPTS)/build.sh modules $(MM_KIND)
 endif
 
 vm:
-	@$(SCRIPTS)/build.sh modules $(KIND)
-	@$(SCRIPTS)/vm.sh --kernel $(KIND) --interactive --timeout 0
+	@$(SCRIPTS)/build.sh modules $(MM_KIND)
+	@$(SCRIPTS)/vm.sh --kernel $(MM_KIND) --interactive --timeout 0
 
 docs:
 	@$(SCRIPTS)/docs.sh

@@ -9,6 +9,7 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$KDIR/hooks.sh"
+. "$KDIR/mm.sh"
 
 # copy_overlay LIST DEST: files that differ get the time of now, so that what
 # depends on them is built again; equal ones keep theirs
@@ -44,6 +45,7 @@ restore_original()
 sync_overlay()
 {
 	local file old=$TREE/manifest new=$TREE/manifest.new
+	mm_restore
 	touch "$old"
 	overlay_files >"$new"
 	if [ -z "${KSRC:-}" ]; then

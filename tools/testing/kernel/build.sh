@@ -8,8 +8,9 @@
 #        build.sh output DIR      the modules in an object directory of the user's
 #        build.sh source          only get the source, print where it is
 #
-# KIND is bench, debug or coverage. Building is done in the cache, under its lock; what
-# came out is copied to the clone's build/, where vm.sh takes it from.
+# KIND is bench, debug or coverage; with mm- before it (mm-debug) it is a kernel
+# with the patches in mm/. Building is done in the cache, under its lock; what came out is
+# copied to the clone's build/, where vm.sh takes it from.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$KDIR/packages.sh"
@@ -26,13 +27,16 @@ unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES ARCH CROSS_COMPILE O
 export KBUILD_BUILD_TIMESTAMP='1970-01-01' KBUILD_BUILD_VERSION=1
 export KBUILD_BUILD_USER=user KBUILD_BUILD_HOST=host
 
-# prepare: packages, lock, source with the overlay of now; sets TREE and ORIG
+# prepare [KIND]: packages, lock, source with the overlay of now, and with the patches
+# for mm if KIND has them; sets TREE, ORIG and MM_KEY
 prepare()
 {
 	need_packages "$PACKAGES_BUILD"
+	! mm_is_fixed "${1:-}" || need_packages "patch patch"
 	cache_lock
 	source_tree
 	sync_overlay
+	mm_sync "${1:-}"
 }
 
 # build_kernel KIND
@@ -142,10 +146,11 @@ main()
 	kernel|modules|peer)
 		fragments "${kind:-debug}" >/dev/null
 		kind=${kind:-debug}
-		prepare
+		prepare "$kind"
 		objects_dir "$kind"
 		"build_$what" "$kind"
 		objects_done
+		mm_restore
 		# A fresh clone has neither, even if nothing had to be built.
 		[ "$what" = peer ] || { gather_kernel "$kind"; gather_modules "$kind"; build_user; }
 		;;

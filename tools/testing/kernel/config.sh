@@ -6,11 +6,11 @@
 # fragments KIND
 fragments()
 {
-	case $1 in
+	case ${1#mm-} in
 	bench)	echo "$KDIR/base.config" ;;
 	debug|coverage|consumers)
-		echo "$KDIR/base.config"; echo "$KDIR/$1.config" ;;
-	*)	die "no kernel is called '$1' (there are: $KINDS coverage)" ;;
+		echo "$KDIR/base.config"; echo "$KDIR/${1#mm-}.config" ;;
+	*)	die "no kernel is called '$1' (there are: $KINDS coverage, and each with mm- before it)" ;;
 	esac
 }
 

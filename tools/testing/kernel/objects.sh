@@ -34,12 +34,12 @@ objects_dir()
 {
 	local kind=$1 key old list
 	mapfile -t list < <(fragments "$kind")
-	key=$({ cat "${list[@]}"; toolchain; } | sha256sum | cut -c1-10)
+	key=$({ cat "${list[@]}"; toolchain; printf %s "${MM_KEY:-}"; } | sha256sum | cut -c1-10)
 	OBJ=$TREE/$kind-$key
 	if [ ! -d "$OBJ" ]; then
 		# The newest two stay, for two clones that differ.
 		objects_old "$kind" | tail -n +2 | while read -r old; do rm -rf "$old"; done
-		old=$({ objects_old "$kind"; [ "$kind" = debug ] || objects_old bench; } | sed -n 1p)
+		old=$(objects_start "$kind" | sed -n 1p)
 		need_space "$CACHE" 2 "building a kernel"
 		rm -rf "$OBJ.new"
 		if [ -n "$old" ]; then
@@ -51,6 +51,18 @@ objects_dir()
 		mv "$OBJ.new" "$OBJ"
 	fi
 	touch "$OBJ"
+}
+
+# objects_start KIND: directories to start from, the best first. One with other
+# patches has objects of files that are newer than the original of today.
+objects_start()
+{
+	if mm_is_fixed "$1"; then
+		objects_old "${1#mm-}"
+		return
+	fi
+	objects_old "$1"
+	[ "$1" = debug ] || objects_old bench
 }
 
 # objects_old KIND: the directories of that kind that are there, newest first

@@ -43,6 +43,7 @@ peer_original()
 {
 	local from=$TREE/src/$1
 	[ ! -e "$ORIG/$1" ] || from=$ORIG/$1
+	[ -z "${MM_KEY:-}" ] || [ ! -e "$TREE/mm/$MM_KEY/$1" ] || from=$TREE/mm/$MM_KEY/$1
 	put_if_changed "$2" <"$from"
 }
 

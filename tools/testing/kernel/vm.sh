@@ -3,7 +3,7 @@
 #
 # usage: vm.sh [OPTION...] -- COMMAND...
 #
-#  --kernel KIND     bench, debug or coverage (default debug), as built by build.sh
+#  --kernel KIND     bench, debug, ... (default debug), as built by build.sh
 #  --name NAME       of the run; its files are in build/vm/NAME/ (a link to the last)
 #  --timeout S       limit for the whole run, boot included (default 300)
 #  --mem MIB         memory (default: bench 2048, debug 3072)
@@ -71,7 +71,7 @@ parse()
 	[ -s "$BUILD/$kind/bzImage" ] || die "the $kind kernel is not built (build.sh kernel $kind)"
 	if [ -z "$mem" ]; then
 		mem=2048
-		[ "$kind" = bench ] || mem=3072
+		[ "${kind#mm-}" = bench ] || mem=3072
 	fi
 	[ -n "$name" ] || name=$kind
 }
@@ -163,7 +163,7 @@ qemu_args()
 	if [ "$transport" = pci ]; then
 		# With a kernel that looks for errors, a process that does.
 		local device=$BUILD/host/vsvm-device
-		[ "$kind" = bench ] || device+=-asan
+		[ "${kind#mm-}" = bench ] || device+=-asan
 		# shellcheck disable=SC2206 # to be split
 		qemu=("$device" --devices 2 $device_args -- "${qemu[@]}")
 	fi
