@@ -58,7 +58,7 @@ FIXTURE_VARIANT_ADD(model, four_walkers) {
 	.gpus = 1,
 	.what = MODEL_EVICT | MODEL_VMS | MODEL_FORK | MODEL_KILL |
 		MODEL_CGROUP | MODEL_SYSTEM,
-	.seconds = 35,
+	.seconds = 45,
 };
 
 FIXTURE_VARIANT_ADD(model, two_gpus) {
@@ -66,7 +66,7 @@ FIXTURE_VARIANT_ADD(model, two_gpus) {
 	.walkers = 4,
 	.gpus = 2,
 	.what = MODEL_EVICT | MODEL_FORK | MODEL_LINK | MODEL_SYSTEM,
-	.seconds = 25,
+	.seconds = 30,
 };
 
 FIXTURE_VARIANT_ADD(model, gpus_go) {
@@ -75,7 +75,7 @@ FIXTURE_VARIANT_ADD(model, gpus_go) {
 	.gpus = 2,
 	.what = MODEL_EVICT | MODEL_VMS | MODEL_FORK | MODEL_KILL | MODEL_LINK |
 		MODEL_UNBIND | MODEL_SYSTEM,
-	.seconds = 25,
+	.seconds = 30,
 };
 
 FIXTURE_SETUP(model)
@@ -193,7 +193,7 @@ static int watch_all(struct watch *watch, struct world *world)
 }
 
 /* Time for what was begun to end: the last child, and the report of a hang. */
-TEST_F_TIMEOUT(model, walk, vt_seconds(35) + 2 * vt_timeout(120))
+TEST_F_TIMEOUT(model, walk, vt_seconds(45) + 2 * vt_timeout(120))
 {
 	unsigned int i;
 
