@@ -79,7 +79,7 @@ part_kunit()
 	# Memory that the kernel leaves alone plays a device's, which the CPU reaches.
 	vm_args=(--transport local --append 'intel_iommu=on memmap=2M$0x60000000 drm_pagemap_kunit.coherent=0x60000000'
 		--qemu "-device intel-iommu")
-	in_vm kunit 900 kunit "${list[@]%.ko}"
+	in_vm kunit 1200 kunit "${list[@]%.ko}"
 	vm_args=()
 }
 
