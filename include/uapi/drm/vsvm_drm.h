@@ -349,8 +349,9 @@ struct drm_vsvm_wait_user_fence {
  * Returns when the memory has moved; with ASYNC at once, with 0 in @moved and
  * @skipped. The syncobj has no fence until the end: wait for it with
  * DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT. So no fence depends on what the process
- * does about page faults, and EXEC cannot wait for it. Pages that cannot move stay and are counted as skipped: that is not
- * an error. An error that shows only later is that of the syncobj's fence.
+ * does about page faults, and EXEC cannot wait for it. Pages that cannot move
+ * stay and are counted as skipped: that is not an error. An error that shows only
+ * later is that of the syncobj's fence.
  *
  * Memory of a device that has no link to the one at @location goes by way of
  * system memory.

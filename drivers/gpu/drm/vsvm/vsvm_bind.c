@@ -429,7 +429,7 @@ static u64 vsvm_binding_flags(struct vsvm_binding *binding)
  * Return: 0, or -EIO if the memory is not mapped for the device.
  */
 static int vsvm_window_stage(struct vsvm_vm *vm, struct vsvm_binding *binding,
-			      u64 addr)
+			     u64 addr)
 {
 	const u64 flags = vsvm_binding_flags(binding) |
 			  VSVM_HW_SYSTEM << VSVM_PTE_APERTURE_SHIFT;
