@@ -91,7 +91,7 @@ part_pci()
 	built modules "$KERNEL" && built modules bench ||
 		{ add_fail pci "the kernels or their modules do not build"; return; }
 	vm_args=(--transport pci --device-args "$PCI_DEVICE_ARGS")
-	in_vm pci 1800 selftest pci_test migrate_test exec_test gem_test peer_test unbind_test
+	in_vm pci 1800 selftest pci_test exec_test gem_test peer_test unbind_test
 	vm_args=()
 	part_pci_native
 	part_pci_resets
