@@ -38,6 +38,11 @@
 
 #include "pagemap_report.h"
 
+/* Linux 7.2 has no userfaultfd that is told of reads. */
+#ifndef VM_UFFD_RWP
+#define VM_UFFD_RWP	VM_NONE
+#endif
+
 #define PAGEMAP_PMD_ORDER	(PMD_SHIFT - PAGE_SHIFT)
 
 /*
