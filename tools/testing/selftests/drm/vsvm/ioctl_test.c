@@ -423,7 +423,7 @@ TEST_F_TIMEOUT(ioctl, exec, SECONDS)
 	struct job j = good;
 	struct drm_vsvm_exec none = { .vm_id = self->t.vm, .num_kernels = 1 };
 
-	j.exec.flags = 2;
+	j.exec.flags = DRM_VSVM_EXEC_FENCE << 1;
 	EXPECT_EQ(-EINVAL, submit(&self->t, &j));
 	j.exec.flags = 1u << 31;
 	EXPECT_EQ(-EINVAL, submit(&self->t, &j));
