@@ -226,23 +226,6 @@ static void shared_vma_test(struct kunit *test)
 	pagemap_mock_check(test, addr, PAGE_SIZE, SEED);
 }
 
-static int populate(struct pagemap_mock *mock, unsigned long addr,
-		    unsigned long size,
-		    struct drm_pagemap_migrate_result *result)
-{
-	const struct drm_pagemap_migrate_details details = {
-		.policy = DRM_PAGEMAP_BEST_EFFORT,
-	};
-	int err;
-
-	mmap_read_lock(current->mm);
-	err = drm_pagemap_populate_range(mock->dpagemap, current->mm, addr,
-					 addr + size, &details, result);
-	mmap_read_unlock(current->mm);
-
-	return err;
-}
-
 /* Several copies may be underway: each of them does it. */
 static void kill_in_copy(struct pagemap_mock *mock)
 {
@@ -263,7 +246,10 @@ static void killed_test(struct kunit *test)
 	mock->during_copy = kill_in_copy;
 	/* A kthread does not hear of signals otherwise. */
 	allow_signal(SIGKILL);
-	KUNIT_EXPECT_EQ(test, -EINTR, populate(mock, addr, size, &result));
+	KUNIT_EXPECT_EQ(test, -EINTR,
+			pagemap_mock_populate(mock, addr, size,
+					      DRM_PAGEMAP_BEST_EFFORT,
+					      &result));
 	mock->during_copy = NULL;
 	moved = result.pages[DRM_PAGEMAP_MOVED] * PAGE_SIZE;
 	KUNIT_EXPECT_GE(test, moved, PMD_SIZE);
@@ -271,12 +257,18 @@ static void killed_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, result.reached, addr + moved);
 
 	/* Killed before it began. */
-	KUNIT_EXPECT_EQ(test, -EINTR, populate(mock, addr, size, &result));
+	KUNIT_EXPECT_EQ(test, -EINTR,
+			pagemap_mock_populate(mock, addr, size,
+					      DRM_PAGEMAP_BEST_EFFORT,
+					      &result));
 	KUNIT_EXPECT_EQ(test, result.reached, addr);
 	flush_signals(current);
 	disallow_signal(SIGKILL);
 
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, size, &result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, size,
+					      DRM_PAGEMAP_BEST_EFFORT,
+					      &result));
 	KUNIT_EXPECT_EQ(test, result.pages[DRM_PAGEMAP_PRESENT],
 			moved >> PAGE_SHIFT);
 	KUNIT_EXPECT_EQ(test, result.reached, addr + size);

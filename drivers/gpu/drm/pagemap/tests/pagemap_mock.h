@@ -94,6 +94,9 @@ struct pagemap_mock_chunk *pagemap_mock_chunk(struct kunit *test,
 int pagemap_mock_migrate(struct kunit *test, struct pagemap_mock_chunk *chunk,
 			 unsigned long start, unsigned long end,
 			 unsigned long timeslice_ms);
+int pagemap_mock_populate(struct pagemap_mock *mock, unsigned long addr,
+			  unsigned long size, enum drm_pagemap_policy policy,
+			  struct drm_pagemap_migrate_result *result);
 
 unsigned long pagemap_mock_mmap(struct kunit *test, unsigned long size,
 				bool huge);

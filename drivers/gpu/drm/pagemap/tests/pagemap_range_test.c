@@ -44,21 +44,6 @@ static int range(struct pagemap_mock_chunk *chunk, unsigned long addr,
 	return err;
 }
 
-static int populate(struct pagemap_mock *mock, unsigned long addr,
-		    unsigned long size, enum drm_pagemap_policy policy,
-		    struct drm_pagemap_migrate_result *result)
-{
-	const struct drm_pagemap_migrate_details details = { .policy = policy };
-	int err;
-
-	mmap_read_lock(current->mm);
-	err = drm_pagemap_populate_range(mock->dpagemap, current->mm, addr,
-					 addr + size, &details, result);
-	mmap_read_unlock(current->mm);
-
-	return err;
-}
-
 /* The counts and the array say the same. */
 static void check_sums(struct kunit *test,
 		       const struct drm_pagemap_migrate_result *result,
@@ -293,15 +278,19 @@ static void mergeable_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, (int)result->outcome[0], (int)DRM_PAGEMAP_PRESENT);
 	KUNIT_EXPECT_TRUE(test, chunk->released);
 
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PAGES * PAGE_SIZE,
-					  DRM_PAGEMAP_BEST_EFFORT, result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_BEST_EFFORT, result));
 	check_sums(test, result, PAGES);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_KSM], PAGES - 1);
-	KUNIT_EXPECT_EQ(test, -EBUSY, populate(mock, addr, PAGES * PAGE_SIZE,
-					       DRM_PAGEMAP_ALL_OR_NOTHING,
-					       result));
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PAGE_SIZE,
-					  DRM_PAGEMAP_ALL_OR_NOTHING, result));
+	KUNIT_EXPECT_EQ(test, -EBUSY,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_ALL_OR_NOTHING,
+					      result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, PAGE_SIZE,
+					      DRM_PAGEMAP_ALL_OR_NOTHING,
+					      result));
 	KUNIT_EXPECT_EQ(test, mock->to_devmem, PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, mock->allocs, 0ul);
 	pagemap_mock_check(test, addr, PAGES * PAGE_SIZE, SEED);
@@ -319,15 +308,17 @@ static void no_access_test(struct kunit *test)
 	none = vm_mmap(NULL, addr + 8 * PAGE_SIZE, 8 * PAGE_SIZE, PROT_NONE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, 0);
 	KUNIT_ASSERT_EQ(test, none, addr + 8 * PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PAGES * PAGE_SIZE,
-					  DRM_PAGEMAP_BEST_EFFORT, result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_BEST_EFFORT, result));
 	check_sums(test, result, PAGES);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_MOVED], 8ul);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_ACCESS], 8ul);
 	KUNIT_EXPECT_EQ(test, mock->allocs, 1ul);
-	KUNIT_EXPECT_EQ(test, -EBUSY, populate(mock, addr, PAGES * PAGE_SIZE,
-					       DRM_PAGEMAP_ALL_OR_NOTHING,
-					       result));
+	KUNIT_EXPECT_EQ(test, -EBUSY,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_ALL_OR_NOTHING,
+					      result));
 	KUNIT_EXPECT_EQ(test, mock->allocs, 1ul);
 	pagemap_mock_check(test, addr, 8 * PAGE_SIZE, SEED);
 }
@@ -391,24 +382,29 @@ static void populate_test(struct kunit *test)
 	       c->start * PAGE_SIZE;
 	pagemap_mock_fill(test, addr, size, SEED);
 
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, size,
-					  DRM_PAGEMAP_ALL_OR_NOTHING, result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, size,
+					      DRM_PAGEMAP_ALL_OR_NOTHING,
+					      result));
 	check_sums(test, result, npages);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_MOVED], npages);
 	KUNIT_EXPECT_EQ(test, mock->allocs, c->allocs);
 	KUNIT_EXPECT_EQ(test, mock->populated, c->allocs);
 
 	/* All there: nothing is allocated, nothing moves. */
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, size,
-					  DRM_PAGEMAP_ALL_OR_NOTHING, result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, size,
+					      DRM_PAGEMAP_ALL_OR_NOTHING,
+					      result));
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_PRESENT], npages);
 	KUNIT_EXPECT_EQ(test, mock->allocs, c->allocs);
 	KUNIT_EXPECT_EQ(test, mock->to_devmem, size);
 
 	/* One page at home: one page goes. */
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, size,
-					  DRM_PAGEMAP_BEST_EFFORT, result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, size,
+					      DRM_PAGEMAP_BEST_EFFORT, result));
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_ABSENT], 1ul);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_PRESENT], npages - 1);
 	/* An odd address had an allocation for its page alone. */
@@ -429,8 +425,10 @@ static void populate_ring_test(struct kunit *test)
 	mock->devmem_ops = &pagemap_mock_async_ops;
 	mock->async_ms = 300;
 	pagemap_mock_fill(test, addr, 5 * PMD_SIZE, SEED);
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, 5 * PMD_SIZE,
-					  DRM_PAGEMAP_BEST_EFFORT, &result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, 5 * PMD_SIZE,
+					      DRM_PAGEMAP_BEST_EFFORT,
+					      &result));
 	KUNIT_EXPECT_EQ(test, result.pages[DRM_PAGEMAP_MOVED],
 			5 * PMD_SIZE / PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, mock->allocs, 5ul);
@@ -449,8 +447,10 @@ static void populate_small_test(struct kunit *test)
 
 	mock->max_alloc = 64 * PAGE_SIZE;
 	pagemap_mock_fill(test, addr, PMD_SIZE, SEED);
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PMD_SIZE,
-					  DRM_PAGEMAP_BEST_EFFORT, &result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, PMD_SIZE,
+					      DRM_PAGEMAP_BEST_EFFORT,
+					      &result));
 	KUNIT_EXPECT_EQ(test, result.pages[DRM_PAGEMAP_MOVED],
 			PMD_SIZE / PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, mock->allocs, 8ul);
@@ -467,8 +467,9 @@ static void populate_full_test(struct kunit *test)
 	mock->max_alloc = PAGE_SIZE;
 	mock->free_allocs = 5;
 	pagemap_mock_fill(test, addr, PAGES * PAGE_SIZE, SEED);
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PAGES * PAGE_SIZE,
-					  DRM_PAGEMAP_BEST_EFFORT, result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_BEST_EFFORT, result));
 	check_sums(test, result, PAGES);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_MOVED], 5ul);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_SKIP_NO_VRAM], PAGES - 5);
@@ -476,15 +477,18 @@ static void populate_full_test(struct kunit *test)
 
 	/* None at all is an error. */
 	pagemap_mock_check(test, addr, PAGES * PAGE_SIZE, SEED);
-	KUNIT_EXPECT_EQ(test, -ENOSPC, populate(mock, addr, PAGES * PAGE_SIZE,
-						DRM_PAGEMAP_BEST_EFFORT, result));
-	KUNIT_EXPECT_EQ(test, -ENOSPC, populate(mock, addr, PAGES * PAGE_SIZE,
-						DRM_PAGEMAP_ALL_OR_NOTHING,
-						result));
+	KUNIT_EXPECT_EQ(test, -ENOSPC,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_BEST_EFFORT, result));
+	KUNIT_EXPECT_EQ(test, -ENOSPC,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_ALL_OR_NOTHING,
+					      result));
 	/* One that is not about room ends it at once. */
 	mock->fail_alloc = -ENODEV;
-	KUNIT_EXPECT_EQ(test, -ENODEV, populate(mock, addr, PAGES * PAGE_SIZE,
-						DRM_PAGEMAP_BEST_EFFORT, result));
+	KUNIT_EXPECT_EQ(test, -ENODEV,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_BEST_EFFORT, result));
 	KUNIT_EXPECT_EQ(test, mock->released, 5ul);
 	pagemap_mock_check(test, addr, PAGES * PAGE_SIZE, SEED);
 }
@@ -504,8 +508,9 @@ static void populate_gaps_test(struct kunit *test)
 						addr + 2 * PAGE_SIZE,
 						current->mm, 0));
 	KUNIT_EXPECT_EQ(test, mock->to_devmem, 2 * PAGE_SIZE);
-	KUNIT_EXPECT_EQ(test, 0, populate(mock, addr, PAGES * PAGE_SIZE,
-					  DRM_PAGEMAP_BEST_EFFORT, result));
+	KUNIT_EXPECT_EQ(test, 0,
+			pagemap_mock_populate(mock, addr, PAGES * PAGE_SIZE,
+					      DRM_PAGEMAP_BEST_EFFORT, result));
 	check_sums(test, result, PAGES);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_MOVED], 11ul);
 	KUNIT_EXPECT_EQ(test, result->pages[DRM_PAGEMAP_PRESENT], 2ul);
@@ -520,10 +525,13 @@ static void populate_bad_range_test(struct kunit *test)
 	struct drm_pagemap_migrate_result result;
 
 	result.outcome = NULL;
-	KUNIT_EXPECT_EQ(test, -EINVAL, populate(mock, PAGE_SIZE + 1, PAGE_SIZE,
-						0, &result));
-	KUNIT_EXPECT_EQ(test, -EINVAL, populate(mock, PAGE_SIZE, 0, 0, &result));
-	KUNIT_EXPECT_EQ(test, -EINVAL, populate(mock, PAGE_SIZE, 1, 0, &result));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			pagemap_mock_populate(mock, PAGE_SIZE + 1, PAGE_SIZE, 0,
+					      &result));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			pagemap_mock_populate(mock, PAGE_SIZE, 0, 0, &result));
+	KUNIT_EXPECT_EQ(test, -EINVAL,
+			pagemap_mock_populate(mock, PAGE_SIZE, 1, 0, &result));
 	KUNIT_EXPECT_EQ(test, mock->allocs, 0ul);
 }
 
