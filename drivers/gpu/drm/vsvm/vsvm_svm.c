@@ -40,8 +40,11 @@
 /* Memory that CPU and GPU fight for stays in RAM for a while. */
 #define VSVM_FAULT_REPEATS	8
 
-/* An atomic operation gets that many migrations, which last longer each time. */
-#define VSVM_ATOMIC_TRIES	3
+/*
+ * An atomic operation gets that many migrations, which last twice as long each
+ * time: a machine that is busy takes a while from the migration to the mapping.
+ */
+#define VSVM_ATOMIC_TRIES	6
 #define VSVM_ATOMIC_SLICE_MS	5
 
 /* A fault that is being served. */
@@ -220,7 +223,8 @@ static unsigned long vsvm_fault_window(const struct vsvm_access *access)
 {
 	const unsigned int nth = access->tries * VSVM_NUM_CHUNKS / VSVM_FAULT_TRIES;
 
-	return vsvm_chunks[max3(nth, access->atomic_tries, access->crowded)];
+	return vsvm_chunks[min(max3(nth, access->atomic_tries, access->crowded),
+			       VSVM_NUM_CHUNKS - 1)];
 }
 
 static int vsvm_fault_map(struct vsvm_access *access, struct vsvm_range *range,
