@@ -224,7 +224,7 @@ static ssize_t vsvm_unplug_write(struct file *file, const char __user *user,
 		return -ENOMEM;
 	INIT_WORK(&unplug->work, vsvm_unplug_work);
 	unplug->dev = get_device(vdev->drm.dev);
-	queue_work(vsvm_wq, &unplug->work);
+	queue_work(vsvm_close_wq, &unplug->work);
 	return size;
 }
 

@@ -70,6 +70,7 @@ module_param_named(transport, vsvm_transport, charp, 0444);
 MODULE_PARM_DESC(transport, "Where the hardware is: local (in this kernel), pci, or auto: on PCI if there is any [auto]");
 
 struct workqueue_struct *vsvm_wq;
+struct workqueue_struct *vsvm_close_wq;
 
 static DEFINE_IDA(vsvm_ids);
 static struct platform_device *vsvm_platform[VSVM_MAX_DEVICES];
@@ -542,9 +543,14 @@ static int __init vsvm_init(void)
 	vsvm_wq = alloc_workqueue(VSVM_NAME, WQ_UNBOUND, 0);
 	if (!vsvm_wq)
 		return -ENOMEM;
+	vsvm_close_wq = alloc_workqueue("%s_close", WQ_UNBOUND, 0, VSVM_NAME);
+	if (!vsvm_close_wq) {
+		err = -ENOMEM;
+		goto err_wq;
+	}
 	err = platform_driver_register(&vsvm_platform_driver);
 	if (err)
-		goto err_wq;
+		goto err_close_wq;
 	err = vsvm_pci_register();
 	if (err)
 		goto err_platform;
@@ -560,6 +566,8 @@ err_devices:
 	vsvm_pci_unregister();
 err_platform:
 	platform_driver_unregister(&vsvm_platform_driver);
+err_close_wq:
+	destroy_workqueue(vsvm_close_wq);
 err_wq:
 	destroy_workqueue(vsvm_wq);
 	return err;
@@ -572,6 +580,7 @@ static void __exit vsvm_exit(void)
 	vsvm_pci_unregister();
 	platform_driver_unregister(&vsvm_platform_driver);
 	/* No file is open any more. */
+	destroy_workqueue(vsvm_close_wq);
 	destroy_workqueue(vsvm_wq);
 	/* Fences are freed, and names of them read, under RCU. */
 	rcu_barrier();

@@ -96,7 +96,7 @@ void vsvm_lost_work(struct work_struct *work)
 	rebind->dev = get_device(vdev->drm.dev);
 	drm_dev_get(&vdev->drm);
 	rebind->vdev = vdev;
-	queue_work(vsvm_wq, &rebind->work);
+	queue_work(vsvm_close_wq, &rebind->work);
 }
 
 /**

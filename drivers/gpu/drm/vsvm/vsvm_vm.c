@@ -378,7 +378,7 @@ void vsvm_vm_close(struct vsvm_vm *vm)
 void vsvm_vm_release(struct vsvm_vm *vm, bool wait)
 {
 	kref_get(&vm->ref);
-	queue_work(vsvm_wq, &vm->close_work);
+	queue_work(vsvm_close_wq, &vm->close_work);
 	if (wait)
 		wait_for_completion_killable(&vm->closed_now);
 	vsvm_vm_put(vm);
