@@ -17,6 +17,7 @@
  *				 hardware
  *
  *	vsvm_svm stands for	vsvm_range, vsvm_advice, vsvm_exclusive
+ *	vsvm_bind		vsvm_bind_map as well
  *	below vsvm_place	vsvm_peer, vsvm_copy, vsvm_additions
  *
  * Locks, outermost first:
