@@ -125,9 +125,13 @@ struct drm_vsvm_stats {
  * The address space mirrors that of the calling process, for as long as the
  * process or the file lives.
  *
- * Errors: -EINVAL, -ENOMEM, -ENODEV, -ENOSPC when the device has no queue left
- * (those of an address space that has just ended may be on their way), -EIO,
- * -EINTR.
+ * A process may have 16 on a device, a user 48, more with CAP_SYS_RESOURCE; the
+ * device has 64. One that has ended counts until nothing is at work for it any
+ * more, which a page fault that the process does not answer puts off.
+ *
+ * Errors: -EINVAL, -ENOMEM, -ENODEV, -EDQUOT when the process or the user has as
+ * many as it may have, -ENOSPC when the device has none left (one that has just
+ * ended may be on its way), -EIO, -EINTR.
  */
 struct drm_vsvm_vm_create {
 	__u32 flags;

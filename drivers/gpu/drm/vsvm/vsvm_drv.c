@@ -30,6 +30,7 @@
 #include "vsvm_peer.h"
 #include "vsvm_pm.h"
 #include "vsvm_prefetch.h"
+#include "vsvm_quota.h"
 #include "vsvm_vm.h"
 
 /* Passes of eviction between two complaints of a removal that takes long. */
@@ -254,6 +255,7 @@ static int vsvm_device_init(struct vsvm_device *vdev)
 	mutex_init(&vdev->vm_lock);
 	spin_lock_init(&vdev->fault_lock);
 	INIT_LIST_HEAD(&vdev->vms);
+	vsvm_quota_init(vdev);
 	ida_init(&vdev->group_ida);
 	INIT_WORK(&vdev->fault_work, vsvm_fault_drain);
 	INIT_WORK(&vdev->link_work, vsvm_peer_lost_work);

@@ -39,7 +39,8 @@
  *	folio lock		while a page is taken from the CPU
  *	drm_gpusvm.notifier_lock	read: map and look; write: invalidate
  *	vsvm_device.reset_lock
- *	vsvm_ring.lock, vsvm_device.fault_lock, vsvm_vm.gc_lock	spinlocks
+ *	vsvm_ring.lock, vsvm_device.fault_lock, vsvm_device.quota_lock,
+ *	vsvm_vm.gc_lock		spinlocks
  *
  * The list of devices is read under RCU, also with notifier_lock; the mutex of
  * those who change it has nothing below.
@@ -154,6 +155,8 @@ enum vsvm_stat {
  * @lost_work: ends what waits for it, and has the device bound anew
  * @vm_lock: protects @vms
  * @vms: address spaces that are not closed
+ * @quota_lock: protects @quota_vms
+ * @quota_vms: address spaces that are not freed
  * @copied_until: time of the last copy's end, in ns, by direction; 1 is to VRAM
  * @stats: counters, by enum vsvm_stat
  */
@@ -205,6 +208,9 @@ struct vsvm_device {
 	/* The list. */
 	struct mutex vm_lock;
 	struct list_head vms;
+	/* The other list. */
+	spinlock_t quota_lock;
+	struct list_head quota_vms;
 
 	atomic64_t copied_until[2];
 	atomic64_t stats[VSVM_NUM_STATS];

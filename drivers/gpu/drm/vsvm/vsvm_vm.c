@@ -18,6 +18,7 @@
 #include "vsvm_bo.h"
 #include "vsvm_pm.h"
 #include "vsvm_prefetch.h"
+#include "vsvm_quota.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
 
@@ -105,6 +106,9 @@ static int vsvm_vm_init_parts(struct vsvm_vm *vm)
 {
 	int err;
 
+	err = vsvm_quota_enter(vm);
+	if (err)
+		return err;
 	err = vsvm_vm_init_memory(vm);
 	if (err)
 		return err;
@@ -144,6 +148,7 @@ static void vsvm_vm_free(struct kref *ref)
 	struct vsvm_vm *vm = container_of(ref, struct vsvm_vm, ref);
 	struct drm_device *drm = &vm->vdev->drm;
 
+	vsvm_quota_leave(vm);
 	vsvm_vm_fini_spaces(vm);
 	vsvm_usage_put(vm->usage);
 	vsvm_advice_fini(vm);
@@ -264,6 +269,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	mutex_init(&vm->pt_lock);
 	mutex_init(&vm->staging_lock);
 	INIT_LIST_HEAD(&vm->link);
+	INIT_LIST_HEAD(&vm->quota_link);
 	INIT_LIST_HEAD(&vm->prefetches);
 	INIT_WORK(&vm->prefetch_work, vsvm_prefetch_work);
 	for (i = 0; i < VSVM_VM_QUEUES; i++) {
@@ -294,8 +300,8 @@ static void vsvm_vm_prime_lockdep(struct vsvm_vm *vm)
  * vsvm_vm_create - make an address space that mirrors the calling process
  * @vdev: device, under drm_dev_enter()
  *
- * Return: a reference, or ERR_PTR() of -ENOMEM, -ENOSPC if no queue is left,
- * -EINTR, -ERESTARTSYS, -EIO.
+ * Return: a reference, or ERR_PTR() of -EDQUOT if the caller has as many as he
+ * may have, -ENOSPC if no queue is left, -ENOMEM, -EINTR, -ERESTARTSYS, -EIO.
  */
 struct vsvm_vm *vsvm_vm_create(struct vsvm_device *vdev)
 {

@@ -10,6 +10,7 @@
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/refcount.h>
+#include <linux/uidgid_types.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -197,6 +198,8 @@ struct vsvm_queue {
  * @vdev: device, referenced
  * @id: number in its file
  * @mm: process that it mirrors; the memory of the structure is held, not more
+ * @uid: user who made it
+ * @quota_link: in vsvm_device.quota_vms, until it is freed
  * @group: of the hardware's queues, all by one page table; -1 if it has none
  * @queue: its queues
  * @dpagemap: the device's pagemap, referenced until it is closed
@@ -241,6 +244,8 @@ struct vsvm_vm {
 	struct vsvm_device *vdev;
 	u32 id;
 	struct mm_struct *mm;
+	kuid_t uid;
+	struct list_head quota_link;
 	int group;
 	struct vsvm_queue queue[VSVM_VM_QUEUES];
 	struct drm_pagemap *dpagemap;
