@@ -190,6 +190,7 @@ enum part_size {
 	SIZE_BYTES,	/* any bytes of a few pages */
 	SIZE_PAGES,	/* a few pages */
 	SIZE_LARGE,	/* a few pages, or all of it */
+	SIZE_BLOCK,	/* all of a run that is a large page, if there is one */
 };
 
 /* A step; functions of this type return 0 or what went wrong. */
@@ -229,6 +230,7 @@ int model_gpu_read(struct walker *w, struct part *x);
 int model_prefetch(struct walker *w, struct part *x);
 int model_prefetch_own(struct walker *w, struct part *x);
 int model_prefetch_async(struct walker *w, struct part *x);
+int model_gpu_block(struct walker *w, struct part *x);
 int model_gpu_advice(struct walker *w, struct part *x);
 int model_exclusive(struct walker *w, struct part *x);
 int model_evict(struct walker *w, struct part *x);
@@ -244,6 +246,7 @@ int model_cpu_read(struct walker *w, struct part *x);
 int model_by_system_call(struct walker *w, struct part *x);
 int model_dontneed(struct walker *w, struct part *x);
 int model_free(struct walker *w, struct part *x);
+int model_unify(struct walker *w, struct part *x);
 int model_mm_advice(struct walker *w, struct part *x);
 int model_map_over(struct walker *w, struct part *x);
 int model_move(struct walker *w, struct part *x);

@@ -253,13 +253,13 @@ static __u32 any_location(struct walker *w)
 	return one_in(w, 3) ? DRM_VSVM_LOC_SYSTEM : DRM_VSVM_LOC_DEVICE;
 }
 
-static int prefetch(struct walker *w, const struct part *x)
+static int prefetch(struct walker *w, const struct part *x, __u32 location)
 {
 	struct hold h = hold(w);
 	int err;
 
 	err = h.fd < 0 ? -ENODEV :
-	      vsvm_prefetch(h.fd, h.vm, x->p, x->len, any_location(w), NULL, NULL);
+	      vsvm_prefetch(h.fd, h.vm, x->p, x->len, location, NULL, NULL);
 	let_go(w, &h, err);
 	/* There may be no link to where it should go. */
 	return err == -ENXIO && shared->what & MODEL_LINK ? 0 : model_excuse(err);
@@ -267,7 +267,7 @@ static int prefetch(struct walker *w, const struct part *x)
 
 int model_prefetch_own(struct walker *w, struct part *x)
 {
-	return prefetch(w, x);
+	return prefetch(w, x, any_location(w));
 }
 
 /* Its owner may be just moving it: there is a hole then. */
@@ -276,8 +276,25 @@ int model_prefetch(struct walker *w, struct part *x)
 	int err;
 
 	model_anybody(w, x, REGION_PAGES);
-	err = prefetch(w, x);
+	err = prefetch(w, x, any_location(w));
 	return err == -EFAULT ? 0 : err;
+}
+
+/* A large page of the walker's own becomes one in VRAM, and the GPU works inside. */
+int model_gpu_block(struct walker *w, struct part *x)
+{
+	const size_t at = below(w, BLOCK_PAGES) * PAGE;
+	int err;
+
+	if (x->pages != BLOCK_PAGES || !model_all_of_kind(x, KIND_ANON))
+		return 0;
+	err = model_unify(w, x) ?: prefetch(w, x, DRM_VSVM_LOC_DEVICE);
+	if (err)
+		return err;
+	x->p += at;
+	x->model += at;
+	x->len = PAGE;
+	return model_gpu_add(w, x);
 }
 
 static int prefetch_async(struct vt *t, struct walker *w, const struct part *x)

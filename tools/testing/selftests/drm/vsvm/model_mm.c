@@ -144,6 +144,15 @@ int model_free(struct walker *w, struct part *x)
 	return model_excuse(err);
 }
 
+/* A large page becomes one page, if that can be, or none at all. */
+int model_unify(struct walker *w, struct part *x)
+{
+	if (one_in(w, 2))
+		return model_dontneed(w, x);
+	madvise(x->p, x->len, MADV_COLLAPSE);
+	return 0;
+}
+
 int model_mm_advice(struct walker *w, struct part *x)
 {
 	static const int advice[] = {

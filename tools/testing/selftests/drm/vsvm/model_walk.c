@@ -31,12 +31,14 @@ static unsigned int some(struct walker *w, unsigned int limit)
 
 void model_choose(struct walker *w, struct part *x, enum part_size size)
 {
-	const struct run *run = &w->run[below(w, w->runs)];
+	/* Runs of a large page come first. */
+	const unsigned int runs = size == SIZE_BLOCK && w->runs > 2 ? 2 : w->runs;
+	const struct run *run = &w->run[below(w, runs)];
 	size_t at = 0;
 
 	x->page = run->page + below(w, run->pages);
 	x->pages = some(w, FEW_PAGES);
-	if (size == SIZE_LARGE && one_in(w, 3)) {
+	if (size == SIZE_BLOCK || (size == SIZE_LARGE && one_in(w, 3))) {
 		x->page = run->page;
 		x->pages = run->pages;
 	}
@@ -160,6 +162,7 @@ static const struct act {
 	{ "prefetch", model_prefetch, SIZE_PAGES, true, 6 },
 	{ "prefetch, own", model_prefetch_own, SIZE_LARGE, true, 4 },
 	{ "prefetch, async", model_prefetch_async, SIZE_PAGES, true, 3 },
+	{ "block", model_gpu_block, SIZE_BLOCK, true, 3 },
 	{ "advice", model_gpu_advice, SIZE_PAGES, true, 3 },
 	{ "exclusive", model_exclusive, SIZE_PAGES, true, 2 },
 	{ "evict", model_evict, SIZE_PAGES, true, 1 },
