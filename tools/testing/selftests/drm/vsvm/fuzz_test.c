@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
  * Every ioctl with random structures, from several processes at a time, while
- * their memory changes under it. Half of what is asked for makes sense but for
+ * their memory changes under it, and with files of fences and buffers of its own
+ * and of other drivers. Half of what is asked for makes sense but for
  * one word, so that it gets past the first check. What comes back does not
  * matter; that the kernel has nothing to complain about does, and that the GPU
  * works afterwards.
@@ -15,7 +16,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -23,85 +23,10 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "vsvm_test.h"
+#include "fuzz.h"
 
 #define DEFAULT_SECONDS	20
 #define PROCESSES	3
-#define ARENA		(8 * MIB)
-#define PAGE		vsvm_page_size()
-#define HANDLES		16
-
-/* A process at work: what it has, and what it draws from. */
-struct fuzz {
-	__u64 seed;
-	struct vsvm_dev dev;
-	__u8 *arena;
-	__u32 vm[4];
-	__u32 bo[HANDLES];
-	__u32 syncobj[4];
-	unsigned long calls;
-	unsigned long accepted;
-};
-
-static __u64 draw(struct fuzz *f, __u64 limit)
-{
-	return vt_random_below(&f->seed, limit);
-}
-
-static bool one_in(struct fuzz *f, unsigned int n)
-{
-	return !draw(f, n);
-}
-
-static __u64 any_address(struct fuzz *f)
-{
-	const __u64 in_arena = vsvm_addr(f->arena) + draw(f, ARENA);
-
-	switch (draw(f, 12)) {
-	case 0:
-		return in_arena;
-	case 1:
-		return DRM_VSVM_BIND_START + draw(f, 64) * PAGE;
-	case 2:
-		return vsvm_addr(f->arena) + ARENA - draw(f, 4) * PAGE;
-	case 3:
-		return DRM_VSVM_BIND_START - draw(f, 4) * PAGE;
-	default:
-		return in_arena & ~(PAGE - 1);
-	}
-}
-
-static __u64 any_length(struct fuzz *f)
-{
-	switch (draw(f, 10)) {
-	case 0:
-		return draw(f, ARENA);
-	case 1:
-		return 1ull << draw(f, 64);
-	case 2:
-		return LARGE_PAGE * draw(f, 4);
-	default:
-		return draw(f, 64) * PAGE;
-	}
-}
-
-static __u64 any_word(struct fuzz *f)
-{
-	switch (draw(f, 8)) {
-	case 0:
-		return 0;
-	case 1:
-		return ~0ull;
-	case 2:
-		return 1ull << draw(f, 64);
-	case 3:
-		return any_address(f);
-	case 4:
-		return vt_random(&f->seed);
-	default:
-		return draw(f, 8);
-	}
-}
 
 static __u32 any_vm(struct fuzz *f)
 {
@@ -118,26 +43,6 @@ static __u32 any_location(struct fuzz *f)
 	default:
 		return DRM_VSVM_LOC_DEVICE;
 	}
-}
-
-/* One word of a structure becomes another one, now and then. */
-static void spoil(struct fuzz *f, void *data, size_t size)
-{
-	__u32 *word = data;
-
-	if (one_in(f, 2))
-		return;
-	word[draw(f, size / sizeof(*word))] = any_word(f);
-}
-
-static int call(struct fuzz *f, unsigned long request, void *data)
-{
-	int err = ioctl(f->dev.fd, request, data);
-
-	f->calls++;
-	if (!err)
-		f->accepted++;
-	return err;
 }
 
 static void fuzz_query(struct fuzz *f)
@@ -387,49 +292,6 @@ static void fuzz_raw(struct fuzz *f)
 	     one_in(f, 8) ? (void *)(uintptr_t)any_word(f) : data);
 }
 
-static void fuzz_memory(struct fuzz *f)
-{
-	static const int advice[] = {
-		MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
-		MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_WRITE,
-	};
-	const size_t at = draw(f, ARENA / PAGE) * PAGE;
-	size_t len = (1 + draw(f, one_in(f, 4) ? 1024 : 32)) * PAGE;
-	__u8 *p = f->arena + at;
-
-	if (len > ARENA - at)
-		len = ARENA - at;
-	switch (draw(f, 6)) {
-	case 0:
-		mprotect(p, len, draw(f, 4));
-		break;
-	case 1:
-		mmap(p, len, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_ANONYMOUS |
-		     (one_in(f, 4) ? MAP_SHARED : MAP_PRIVATE), -1, 0);
-		break;
-	case 2:
-		munmap(p, len);
-		break;
-	case 3:
-		madvise(p, len, advice[draw(f, ARRAY_SIZE(advice))]);
-		break;
-	default:
-		mprotect(p, len, PROT_READ | PROT_WRITE);
-		madvise(p, len, MADV_POPULATE_WRITE);
-	}
-}
-
-static void fuzz_syncobj(struct fuzz *f)
-{
-	const unsigned int i = draw(f, ARRAY_SIZE(f->syncobj));
-	struct drm_syncobj_destroy destroy = { .handle = f->syncobj[i] };
-	struct drm_syncobj_create create = {};
-
-	call(f, DRM_IOCTL_SYNCOBJ_DESTROY, &destroy);
-	if (!call(f, DRM_IOCTL_SYNCOBJ_CREATE, &create))
-		f->syncobj[i] = create.handle;
-}
-
 /* A child uses what is not its own, and leaves. */
 static void fuzz_fork(struct fuzz *f)
 {
@@ -453,6 +315,7 @@ static void fuzz_reopen(struct fuzz *f)
 {
 	unsigned int i;
 
+	fuzz_files_close(f);
 	vsvm_close(&f->dev);
 	if (vsvm_open(&f->dev, one_in(f, 4) ? 1 : 0) && vsvm_open(&f->dev, 0))
 		_exit(2);
@@ -463,6 +326,7 @@ static void fuzz_reopen(struct fuzz *f)
 		vsvm_vm_create(f->dev.fd, &f->vm[i]);
 	for (i = 0; i < ARRAY_SIZE(f->syncobj); i++)
 		fuzz_syncobj(f);
+	fuzz_files_open(f);
 }
 
 /* How often out of all these each is called. */
@@ -475,7 +339,8 @@ static const struct {
 	{ 8, fuzz_gem_mmap },	{ 15, fuzz_bind },	{ 10, fuzz_madvise },
 	{ 8, fuzz_exclusive },	{ 5, fuzz_raw },	{ 20, fuzz_memory },
 	{ 2, fuzz_syncobj },	{ 1, fuzz_fork },	{ 1, fuzz_reopen },
-	{ 10, fuzz_wait },
+	{ 10, fuzz_wait },	{ 15, fuzz_sync_file },	{ 10, fuzz_dmabuf },
+	{ 8, fuzz_prime },
 };
 
 static void fuzz_one(struct fuzz *f)
@@ -504,12 +369,14 @@ static int fuzz_process(__u64 seed, __u64 end)
 	/* Some calls wait as long as nobody interrupts them. */
 	const struct itimerval often = { { 2, 0 }, { 2, 0 } };
 	const struct sigaction action = { .sa_handler = on_alarm };
-	struct fuzz f = { .seed = seed, .dev.fd = -1 };
+	struct fuzz f = { .seed = seed, .dev.fd = -1, .other.fd = -1, .vgem = -1 };
 
+	memset(f.file, -1, sizeof(f.file));
 	f.arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (f.arena == MAP_FAILED)
 		return 3;
+	fuzz_memory_open(&f);
 	fuzz_reopen(&f);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
@@ -537,6 +404,8 @@ FIXTURE_SETUP(fuzz)
 	ASSERT_EQ(0, err);
 	self->used = vt_vram_used(&self->t);
 	self->seed = vt_seed();
+	if (fuzz_memory_lacks())
+		fprintf(stderr, "# without %s\n", fuzz_memory_lacks());
 	self->end = vt_now_ms() + 1000ull * vt_seconds(DEFAULT_SECONDS);
 }
 

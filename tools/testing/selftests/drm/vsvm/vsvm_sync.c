@@ -160,7 +160,7 @@ static bool is_vgem(int fd)
 	return !ioctl(fd, DRM_IOCTL_VERSION, &version) && !strcmp(name, "vgem");
 }
 
-static int open_vgem(void)
+int vt_vgem_open(void)
 {
 	char path[32];
 	int minor, fd;
@@ -205,7 +205,7 @@ int vt_hold(struct vt_hold *h)
 	int err;
 
 	h->fd = -1;
-	h->vgem = open_vgem();
+	h->vgem = vt_vgem_open();
 	if (h->vgem < 0)
 		return h->vgem;
 	err = hold_fence(h);

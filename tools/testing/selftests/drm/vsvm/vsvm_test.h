@@ -234,6 +234,8 @@ struct vt_hold {
 	__u32 fence;
 };
 
+/* A file of its card, for a test of its own. -ENODEV without vgem. */
+int vt_vgem_open(void);
 /* -ENODEV without vgem. */
 int vt_hold(struct vt_hold *h);
 int vt_hold_syncobj(struct vt_hold *h, struct vt *t, __u32 handle);
