@@ -12,110 +12,11 @@
 # 1 if ours fails, or if a defect that the kernel's own has does not show there.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$KDIR/rows.sh"
 # The machine has memory of its own making.
 export TRANSPORT=local
 
-OUT=$BUILD/defects
-# Two nodes, and a zone of nothing but movable memory on the second
-MACHINE="-object memory-backend-ram,id=m0,size=1536M -object memory-backend-ram,id=m1,size=1536M
-	-numa node,memdev=m0,cpus=0 -numa node,memdev=m1,cpus=1"
-# DMA debugging says so, and stops, when it gets no memory, which is a test here.
-APPEND="movablecore=512M dma_debug=off"
-# So that one report does not keep the next from being seen
-MULTI="kasan_multi_shot"
-IOMMU="-device intel-iommu -device pci-testdev"
-
-# list [HOW]: the rows of the program's table, or the IDs of a kind of test
-list()
-{
-	local how=${1:-} row_id row_how rest
-	while IFS=$'\t' read -r row_id row_how rest; do
-		[ -z "$WANTED" ] || [[ $WANTED = *" $row_id "* ]] || continue
-		if [ -z "$how" ]; then
-			printf '%s\t%s\t%s\n' "$row_id" "$row_how" "$rest"
-		elif [ "$how" = "$row_how" ]; then
-			echo "$row_id"
-		fi
-	done <"$OUT/list"
-}
-
-# boot HOW ID...: one machine for all of them, or for as many as it lives through
-boot()
-{
-	local how=$1 name=defects-$1 append="$APPEND $MULTI" qemu=$MACHINE limit=$((120 + 60 * ($# - 1)))
-	shift
-	if [ "$how" = alone ]; then
-		# It ends with the first report.
-		name+=-$1
-		append="$APPEND kasan.fault=panic"
-		limit=300
-	elif [ "$how" = iommu ]; then
-		append+=" intel_iommu=on"
-		qemu+=" $IOMMU"
-	fi
-	say "$how: $*"
-	"$KDIR/vm.sh" --kernel debug --name "$name" --timeout "$limit" --append "$append" --qemu "$qemu" \
-		--no-log-check -- defects "$how" "$@" 2>"$OUT/$name.err" || :
-	log=$BUILD/vm/$name/console.log
-	results=$BUILD/vm/$name/results
-	[ -s "$log" ] || die "no machine: $(cat "$OUT/$name.err")"
-}
-
-# boots HOW ID...: as many machines as it takes
-boots()
-{
-	local how=$1 id
-	shift
-	while [ $# -gt 0 ]; do
-		boot "$how" "$@"
-		# A machine that does not come to the first one will not, either.
-		judge "$1"
-		shift
-		while [ $# -gt 0 ] && grep -q "defects: begin $1 ours" "$log"; do
-			judge "$1"
-			shift
-		done
-	done
-}
-
-judge()
-{
-	judge_one "$1" ours
-	judge_one "$1" peer
-}
-
-# judge_one ID WHICH: from the log and the results of the last machine
-judge_one()
-{
-	local id=$1 which=$2 piece=$OUT/$1.$2.log seen=$OUT/$1.$2 report
-	{ grep -m 1 'Linux version' "$log" || :
-	  awk -v "from=defects: begin $id $which" -v "to=defects: end $id $which" '
-		{ sub(/\r$/, "") }
-		substr($0, length($0) - length(from) + 1) == from { inside = 1 }
-		inside
-		substr($0, length($0) - length(to) + 1) == to { exit }' "$log"; } >"$piece"
-	tail -n 1 "$results/$id.$which" >"$seen" 2>/dev/null || :
-	if ! grep -q "defects: begin $id $which" "$piece"; then
-		printf 'not provoked\tthe machine did not get here\n' >"$seen"
-	elif ! report=$("$KDIR/checklog.sh" "$piece"); then
-		printf 'fail\t%s\n' "$(sed -n '2s/^[0-9]*:\[ *[0-9.]*\] *//p' <<<"$report" | cut -c1-120)" >"$seen"
-		printf '%s\n' "$report" >"$piece.report"
-	elif ! grep -q "defects: end $id $which" "$piece"; then
-		printf 'fail\tthe machine hung\n' >"$seen"
-	elif ! grep -qE '^(pass|fail|not provoked)	' "$seen"; then
-		printf 'fail\tthe test ended without a word\n' >"$seen"
-	fi
-}
-
-# result ID WHICH
-result()
-{
-	if [ -e "$OUT/$1.$2" ]; then
-		cut -f1 "$OUT/$1.$2"
-	else
-		echo "not provoked"
-	fi
-}
+KIND=debug RUNS=defects SIDE="" OUT=$BUILD/defects
 
 # table: the file, and what is to be said about it
 table()
@@ -134,20 +35,14 @@ table()
 
 main()
 {
-	local id start=$SECONDS
+	local start=$SECONDS
 	WANTED=${*:+" $* "}
 	"$KDIR/build.sh" modules debug
 	"$KDIR/build.sh" peer debug
 	rm -rf "$OUT"
 	mkdir -p "$OUT"
 	"$BUILD/tests/defects_run" list >"$OUT/list"
-	# shellcheck disable=SC2046 # IDs
-	boots together $(list together)
-	# shellcheck disable=SC2046
-	boots iommu $(list iommu)
-	for id in $(list alone); do
-		boots alone "$id"
-	done
+	run_rows
 	table >"$BUILD/defects.csv"
 	awk -F, '{ printf "%-5s %-13s %-13s %s\n", $1, $3, $4, $2 }' "$BUILD/defects.csv"
 	say "$(elapsed $((SECONDS - start))); $BUILD/defects.csv"

@@ -14,6 +14,9 @@
  *	rotate_pfns	give an allocation's pages with the first one last
  *	hold_fault	keep a reference to the next page that a CPU faults on
  *			(1), until it is let go (0)
+ *	unguarded	do not make up for what mm and drm_gpusvm do wrong: the page
+ *			in a block, what is dirty, who else has the page, pages
+ *			that cannot be read
  *	populate	"START LENGTH TIMESLICE_MS": move memory of the caller in
  *			one piece; the result is that of the write
  *	migrations	how many there were, and what came out
@@ -45,6 +48,7 @@ static struct {
 	bool hide_copy;
 	bool rotate_pfns;
 	bool hold;
+	bool unguarded;
 	struct page *held;
 	atomic_t calls;
 	atomic_t moved;
@@ -70,6 +74,19 @@ int vsvm_inject_copy(bool to_vram)
 	if (atomic_dec_if_positive(&vsvm_inject.fail[to_vram]) >= 0)
 		return -(int)READ_ONCE(vsvm_inject.fail_errno);
 	return 0;
+}
+
+/**
+ * vsvm_inject_unguarded - shall the driver believe what it is told?
+ *
+ * What it looks at itself (vsvm_look.c, vsvm_read_in()) hides defects of mm and of drm_gpusvm from
+ * the tests of patches for these.
+ *
+ * Return: true if it shall.
+ */
+bool vsvm_inject_unguarded(void)
+{
+	return READ_ONCE(vsvm_inject.unguarded);
 }
 
 /**
@@ -279,6 +296,7 @@ void vsvm_inject_debugfs(struct vsvm_device *vdev, struct dentry *root)
 	debugfs_create_u32("fail_errno", 0600, dir, &vsvm_inject.fail_errno);
 	debugfs_create_bool("hide_copy", 0600, dir, &vsvm_inject.hide_copy);
 	debugfs_create_bool("rotate_pfns", 0600, dir, &vsvm_inject.rotate_pfns);
+	debugfs_create_bool("unguarded", 0600, dir, &vsvm_inject.unguarded);
 	debugfs_create_file_unsafe("hold_fault", 0600, dir, NULL,
 				   &vsvm_inject_hold_fops);
 	debugfs_create_file("populate", 0200, dir, vdev,

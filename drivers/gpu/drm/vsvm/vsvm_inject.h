@@ -14,6 +14,7 @@ struct vsvm_device;
 #if IS_ENABLED(CONFIG_DRM_VSVM_DEBUG)
 
 int vsvm_inject_copy(bool to_vram);
+bool vsvm_inject_unguarded(void);
 const struct drm_pagemap_devmem_ops *
 vsvm_inject_ops(const struct drm_pagemap_devmem_ops *ops);
 void vsvm_inject_pfns(unsigned long *pfn, unsigned long npages);
@@ -26,6 +27,11 @@ void vsvm_inject_debugfs(struct vsvm_device *vdev, struct dentry *root);
 static inline int vsvm_inject_copy(bool to_vram)
 {
 	return 0;
+}
+
+static inline bool vsvm_inject_unguarded(void)
+{
+	return false;
 }
 
 static inline const struct drm_pagemap_devmem_ops *

@@ -12,6 +12,7 @@
 #include <linux/memremap.h>
 #include <linux/mm.h>
 
+#include "vsvm_inject.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
 #include "vsvm_vm.h"
@@ -61,7 +62,8 @@ static bool vsvm_range_any(struct vsvm_vm *vm, struct vsvm_range *range,
  */
 static bool vsvm_page_shared(u8 res)
 {
-	return vsvm_page_in_vram(res) && !(res & DRM_VSVM_RES_WRITE);
+	return vsvm_page_in_vram(res) && !(res & DRM_VSVM_RES_WRITE) &&
+	       !vsvm_inject_unguarded();
 }
 
 /* Does a page-table entry for a block of a device map it? */
@@ -84,7 +86,7 @@ static u64 vsvm_range_skip(struct vsvm_range *range, unsigned long pfn)
 	struct page *page = hmm_pfn_to_page(pfn);
 	unsigned long found;
 
-	if (!vsvm_pfn_in_block(pfn))
+	if (!vsvm_pfn_in_block(pfn) || vsvm_inject_unguarded())
 		return 0;
 	found = folio_page_idx(page_folio(page), page);
 	return (start & ~HPAGE_PMD_MASK) - (found << PAGE_SHIFT);
@@ -129,6 +131,8 @@ static int vsvm_range_mark_dirty(struct vsvm_vm *vm, struct vsvm_range *range,
 	unsigned long i;
 	bool valid;
 
+	if (vsvm_inject_unguarded())
+		return 0;
 	drm_gpusvm_notifier_lock(&vm->svm);
 	valid = drm_gpusvm_pages_valid(&vm->svm, &range->pages);
 	for (i = 0; i < npages && valid;
