@@ -20,6 +20,7 @@
 #include "vsvm_bo.h"
 #include "vsvm_copy.h"
 #include "vsvm_drv.h"
+#include "vsvm_inject.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
 #include "vsvm_svm.h"
@@ -141,6 +142,65 @@ int vsvm_fault_in(struct mm_struct *mm, unsigned long addr)
 		err = fixup_user_fault(mm, addr,
 				       FAULT_FLAG_WRITE | FAULT_FLAG_REMOTE,
 				       &unlocked);
+	mmap_read_unlock(mm);
+	return err;
+}
+
+/* From a file, or shared: what somebody else may have to give. */
+static struct vm_area_struct *vsvm_next_file(struct mm_struct *mm,
+					     unsigned long start,
+					     unsigned long end)
+{
+	struct vm_area_struct *vma;
+
+	VMA_ITERATOR(vmi, mm, start);
+	for_each_vma_range(vmi, vma, end) {
+		if (!vma_is_anonymous(vma) &&
+		    !(vma->vm_flags & (VM_IO | VM_PFNMAP)))
+			return vma;
+	}
+	return NULL;
+}
+
+/**
+ * vsvm_read_in - have pages of files read before hmm asks for them
+ * @mm: address space of a process, with a reference of its users
+ * @start: first address
+ * @end: address after the last one
+ * @write: to write to, where the process may
+ *
+ * A page that cannot be read is an error at the second attempt, as the first one
+ * lets mmap_lock go to wait for it. hmm_range_fault_unlocked_timeout() does not
+ * tell mm that it is the second one, so each is the first, and takes that for
+ * progress: it goes on for ever, at full speed (Linux 7.3).
+ *
+ * Memory without a file costs a look at its VMA.
+ *
+ * Context: process, without mmap_lock. May wait for user space for ever.
+ *
+ * Return: 0, -EINTR, or why some page cannot be had.
+ */
+int vsvm_read_in(struct mm_struct *mm, unsigned long start, unsigned long end,
+		 bool write)
+{
+	struct vm_area_struct *vma;
+	unsigned int flags;
+	bool unlocked;
+	int err = 0;
+
+	if (vsvm_inject_unguarded())
+		return 0;
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	/* Each fault may have let the lock go. */
+	while (!err && (vma = vsvm_next_file(mm, start, end))) {
+		start = max(start, vma->vm_start);
+		flags = FAULT_FLAG_REMOTE;
+		if (write && vma->vm_flags & VM_WRITE)
+			flags |= FAULT_FLAG_WRITE;
+		err = fixup_user_fault(mm, start, flags, &unlocked);
+		start += PAGE_SIZE;
+	}
 	mmap_read_unlock(mm);
 	return err;
 }
@@ -416,7 +476,8 @@ int vsvm_place_in_ram(const struct vsvm_vm *vm, struct vsvm_scanner *scanner,
 		range.end = start + size;
 		memset(scanner->pfn, 0, (size >> PAGE_SHIFT) *
 		       sizeof(*scanner->pfn));
-		err = hmm_range_fault_unlocked_timeout(&range, left);
+		err = vsvm_read_in(scanner->mm, range.start, range.end, false);
+		err = err ?: hmm_range_fault_unlocked_timeout(&range, left);
 		if (err == -EINTR)
 			return err;
 		/* Some page cannot be had: let it not keep the others. */

@@ -238,6 +238,13 @@ static int vsvm_fault_map(struct vsvm_access *access, struct vsvm_range *range,
 		if (err)
 			return err;
 	}
+	if (!access->span.anon) {
+		err = vsvm_read_in(vm->mm, drm_gpusvm_range_start(&range->base),
+				   drm_gpusvm_range_end(&range->base),
+				   access->span.write);
+		if (err)
+			return err == -EINTR || err == -ENOMEM ? err : -EAGAIN;
+	}
 	access->place_err = vsvm_fault_place(access, range);
 	range->atomic_anywhere = access->advice.atomic == DRM_VSVM_ATOMIC_SYSTEM;
 	err = vsvm_range_get_pages(vm, range, access->space, ctx);

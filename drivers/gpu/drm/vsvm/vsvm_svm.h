@@ -85,6 +85,8 @@ int vsvm_span_at(struct mm_struct *mm, unsigned long addr,
 int vsvm_span_check(struct mm_struct *mm, unsigned long start,
 		    unsigned long end);
 int vsvm_fault_in(struct mm_struct *mm, unsigned long addr);
+int vsvm_read_in(struct mm_struct *mm, unsigned long start, unsigned long end,
+		 bool write);
 int vsvm_scan(struct vsvm_scanner *scanner, unsigned long start,
 	      unsigned long end, u8 *res);
 int vsvm_place_piece(const struct vsvm_target *to, struct mm_struct *mm,
