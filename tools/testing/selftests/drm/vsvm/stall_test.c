@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -23,24 +22,14 @@
 #define PAGE	vsvm_page_size()
 #define LEN	LARGE_PAGE
 /* What does not wait for the monitor is done by then. */
-#define SOON_MS	((__u64)vt_timeout(15000))
-
-/* Work of one queue, by a thread that waits for it. */
-struct work {
-	struct vt *t;
-	__u32 queue;
-	struct drm_vsvm_kernel kernel;
-	pthread_t thread;
-	bool done;
-	int err;
-};
+#define SOON_MS	VT_SOON_MS
 
 FIXTURE(stall) {
 	struct vt t;
 	int fd;
 	__u8 *p;
 	struct vt_buf b;
-	struct work stalled;
+	struct vt_work stalled;
 };
 
 static int monitor_open(void)
@@ -94,58 +83,6 @@ static int monitor_give(int fd, __u8 *p, __u8 value)
 	return ioctl(fd, UFFDIO_COPY, &copy) ? -errno : 0;
 }
 
-static void *work_run(void *arg)
-{
-	struct work *w = arg;
-	struct drm_vsvm_exec exec = {
-		.vm_id = w->t->vm,
-		.queue = w->queue,
-		.flags = DRM_VSVM_EXEC_WAIT,
-		.num_kernels = 1,
-		.kernels = vsvm_addr(&w->kernel),
-	};
-
-	w->err = vsvm_exec(w->t->dev.fd, &exec);
-	__atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
-	return NULL;
-}
-
-/* @queue adds @value to each byte of [p, p + len). */
-static int work_begin(struct work *w, struct vt *t, __u32 queue, __u8 *p,
-		      size_t len, __u8 value)
-{
-	*w = (struct work) {
-		.t = t,
-		.queue = queue,
-		.kernel = {
-			.op = DRM_VSVM_OP_ADD,
-			.dst = vsvm_addr(p),
-			.src = vsvm_addr(p),
-			.count = len,
-			.arg = value,
-		},
-	};
-	return -pthread_create(&w->thread, NULL, work_run, w);
-}
-
-static bool work_done(struct work *w)
-{
-	return __atomic_load_n(&w->done, __ATOMIC_ACQUIRE);
-}
-
-/* What the job ended with, or -ETIMEDOUT. */
-static int work_end(struct work *w)
-{
-	__u64 end = vt_now_ms() + SOON_MS;
-
-	while (!work_done(w) && vt_now_ms() < end)
-		vt_sleep_ms(5);
-	if (!work_done(w))
-		return -ETIMEDOUT;
-	pthread_join(w->thread, NULL);
-	return w->err;
-}
-
 /* The first queue stalls, at the first page of the monitor's memory. */
 FIXTURE_SETUP(stall)
 {
@@ -160,7 +97,7 @@ FIXTURE_SETUP(stall)
 	self->p = monitored(self->fd, PAGE);
 	ASSERT_NE(NULL, self->p);
 	ASSERT_EQ(0, vt_buf_map(&self->b, LEN, VT_SMALL));
-	ASSERT_EQ(0, work_begin(&self->stalled, &self->t, 0, self->p, PAGE, 1));
+	ASSERT_EQ(0, vt_work_begin(&self->stalled, &self->t, 0, self->p, PAGE, 1));
 	ASSERT_EQ(self->p, monitor_event(self->fd));
 }
 
@@ -176,37 +113,37 @@ FIXTURE_TEARDOWN(stall)
 TEST_F_TIMEOUT(stall, two_at_a_time, SECONDS)
 {
 	__u8 *other = monitored(self->fd, PAGE);
-	struct work w;
+	struct vt_work w;
 
 	ASSERT_NE(NULL, other);
-	ASSERT_EQ(0, work_begin(&w, &self->t, 1, other, PAGE, 2));
+	ASSERT_EQ(0, vt_work_begin(&w, &self->t, 1, other, PAGE, 2));
 	ASSERT_EQ(other, monitor_event(self->fd));
-	EXPECT_FALSE(work_done(&self->stalled));
+	EXPECT_FALSE(vt_work_done(&self->stalled));
 	ASSERT_EQ(0, monitor_give(self->fd, other, 10));
-	ASSERT_EQ(0, work_end(&w));
-	EXPECT_FALSE(work_done(&self->stalled));
+	ASSERT_EQ(0, vt_work_end(&w));
+	EXPECT_FALSE(vt_work_done(&self->stalled));
 	ASSERT_EQ(0, monitor_give(self->fd, self->p, 20));
-	ASSERT_EQ(0, work_end(&self->stalled));
+	ASSERT_EQ(0, vt_work_end(&self->stalled));
 	EXPECT_EQ(12, other[0]);
 	EXPECT_EQ(21, self->p[0]);
 }
 
 TEST_F_TIMEOUT(stall, others_go_on, SECONDS)
 {
-	struct work w[3];
+	struct vt_work w[3];
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(w); i++)
-		ASSERT_EQ(0, work_begin(&w[i], &self->t, i + 1,
-					self->b.p + i * 64 * KIB, 64 * KIB, 1));
+		ASSERT_EQ(0, vt_work_begin(&w[i], &self->t, i + 1,
+					   self->b.p + i * 64 * KIB, 64 * KIB, 1));
 	for (i = 0; i < ARRAY_SIZE(w); i++)
-		ASSERT_EQ(0, work_end(&w[i]));
+		ASSERT_EQ(0, vt_work_end(&w[i]));
 	for (i = 0; i < ARRAY_SIZE(w) * 64 * KIB; i++)
 		self->b.model[i]++;
-	EXPECT_FALSE(work_done(&self->stalled));
+	EXPECT_FALSE(vt_work_done(&self->stalled));
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 	ASSERT_EQ(0, monitor_give(self->fd, self->p, 20));
-	ASSERT_EQ(0, work_end(&self->stalled));
+	ASSERT_EQ(0, vt_work_end(&self->stalled));
 	EXPECT_EQ(21, self->p[0]);
 }
 
@@ -214,25 +151,25 @@ TEST_F_TIMEOUT(stall, others_go_on, SECONDS)
 TEST_F_TIMEOUT(stall, neighbours_go_on, SECONDS)
 {
 	__u8 *p = monitored(self->fd, LEN);
-	struct work w, same;
+	struct vt_work w, same;
 	size_t i;
 
 	ASSERT_NE(NULL, p);
 	for (i = 1; i < LEN / PAGE; i++)
 		ASSERT_EQ(0, monitor_give(self->fd, p + i * PAGE, 5));
-	ASSERT_EQ(0, work_begin(&w, &self->t, 1, p, PAGE, 1));
+	ASSERT_EQ(0, vt_work_begin(&w, &self->t, 1, p, PAGE, 1));
 	ASSERT_EQ(p, monitor_event(self->fd));
-	ASSERT_EQ(0, work_begin(&same, &self->t, 2, p + MIB, MIB, 1));
-	ASSERT_EQ(0, work_end(&same));
+	ASSERT_EQ(0, vt_work_begin(&same, &self->t, 2, p + MIB, MIB, 1));
+	ASSERT_EQ(0, vt_work_end(&same));
 	EXPECT_EQ(0, vt_all(p + MIB, 6, MIB));
-	EXPECT_FALSE(work_done(&w));
+	EXPECT_FALSE(vt_work_done(&w));
 	/* Who wants the same page waits for it as well. */
-	ASSERT_EQ(0, work_begin(&same, &self->t, 3, p, PAGE, 1));
+	ASSERT_EQ(0, vt_work_begin(&same, &self->t, 3, p, PAGE, 1));
 	vt_sleep_ms(50);
-	EXPECT_FALSE(work_done(&same));
+	EXPECT_FALSE(vt_work_done(&same));
 	ASSERT_EQ(0, monitor_give(self->fd, p, 20));
-	ASSERT_EQ(0, work_end(&w));
-	ASSERT_EQ(0, work_end(&same));
+	ASSERT_EQ(0, vt_work_end(&w));
+	ASSERT_EQ(0, vt_work_end(&same));
 	EXPECT_EQ(0, vt_all(p + PAGE, 5, MIB - PAGE));
 }
 
@@ -261,7 +198,7 @@ TEST_F_TIMEOUT(stall, requests, SECONDS)
 				  DRM_VSVM_MADVISE_GRANULARITY, 64 * KIB));
 	EXPECT_EQ(0, vsvm_where(t->dev.fd, t->vm, self->p, LEN, &where));
 	EXPECT_EQ(where.pages, where.none);
-	EXPECT_FALSE(work_done(&self->stalled));
+	EXPECT_FALSE(vt_work_done(&self->stalled));
 	EXPECT_GT(SOON_MS, vt_now_ms() - start);
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
@@ -273,7 +210,7 @@ TEST_F_TIMEOUT(stall, range_goes, SECONDS)
 				  DRM_VSVM_MADVISE_LOCATION,
 				  DRM_VSVM_LOC_SYSTEM));
 	ASSERT_EQ(0, monitor_give(self->fd, self->p, 20));
-	ASSERT_EQ(0, work_end(&self->stalled));
+	ASSERT_EQ(0, vt_work_end(&self->stalled));
 	EXPECT_EQ(21, self->p[0]);
 }
 
@@ -284,7 +221,7 @@ TEST_F_TIMEOUT(stall, memory_goes, SECONDS)
 	ASSERT_EQ(0, munmap(self->p, LEN));
 	/* To unmap it wakes nobody. */
 	ASSERT_EQ(0, ioctl(self->fd, UFFDIO_WAKE, &range));
-	EXPECT_EQ(-EFAULT, work_end(&self->stalled));
+	EXPECT_EQ(-EFAULT, vt_work_end(&self->stalled));
 	ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, 0, LEN, 1));
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
@@ -293,22 +230,22 @@ TEST_F_TIMEOUT(stall, memory_goes, SECONDS)
 TEST_F_TIMEOUT(stall, destroy, SECONDS)
 {
 	const __u64 start = vt_now_ms();
-	struct work w = self->stalled;
+	struct vt_work w = self->stalled;
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
 		ASSERT_EQ(0, vsvm_vm_destroy(self->t.dev.fd, self->t.vm));
-		EXPECT_EQ(-ECANCELED, i ? work_end(&w) : work_end(&self->stalled));
+		EXPECT_EQ(-ECANCELED, i ? vt_work_end(&w) : vt_work_end(&self->stalled));
 		ASSERT_EQ(0, vsvm_vm_create(self->t.dev.fd, &self->t.vm));
 		ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, 0, LEN, 1));
 		ASSERT_EQ(0, vt_buf_check(&self->b));
-		ASSERT_EQ(0, work_begin(&w, &self->t, i, self->p, PAGE, 1));
+		ASSERT_EQ(0, vt_work_begin(&w, &self->t, i, self->p, PAGE, 1));
 		ASSERT_EQ(self->p, monitor_event(self->fd));
 	}
 	EXPECT_GT(2 * SOON_MS, vt_now_ms() - start);
 	/* The last one is served, and nobody else does anything. */
 	ASSERT_EQ(0, monitor_give(self->fd, self->p, 9));
-	ASSERT_EQ(0, work_end(&w));
+	ASSERT_EQ(0, vt_work_end(&w));
 	EXPECT_EQ(10, self->p[0]);
 	ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, 0, LEN, 1));
 	ASSERT_EQ(0, vt_buf_check(&self->b));
@@ -322,7 +259,7 @@ TEST_F_TIMEOUT(stall, unbind, SECONDS)
 	ASSERT_EQ(0, vsvm_prefetch(self->t.dev.fd, self->t.vm, self->b.p, LEN,
 				   DRM_VSVM_LOC_DEVICE, NULL, NULL));
 	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
-	EXPECT_EQ(-ECANCELED, work_end(&self->stalled));
+	EXPECT_EQ(-ECANCELED, vt_work_end(&self->stalled));
 	ASSERT_EQ(0, vsvm_bind(&self->t.dev));
 	EXPECT_GT(SOON_MS, vt_now_ms() - start);
 	ASSERT_EQ(0, vt_buf_check(&self->b));
@@ -345,7 +282,7 @@ TEST_F_TIMEOUT(stall, prefetch, SECONDS)
 	ASSERT_EQ(other, monitor_event(self->fd));
 	ASSERT_EQ(0, vsvm_vm_destroy(self->t.dev.fd, self->t.vm));
 	EXPECT_EQ(-ECANCELED, vt_syncobj_status(&self->t, sync));
-	EXPECT_EQ(-ECANCELED, work_end(&self->stalled));
+	EXPECT_EQ(-ECANCELED, vt_work_end(&self->stalled));
 	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
 	EXPECT_GT(SOON_MS, vt_now_ms() - start);
 }

@@ -87,6 +87,56 @@ int vt_submit(struct vt *t, __u32 vm, const struct drm_vsvm_kernel *kernels,
 	return f ? vt_ufence_exec(t, &exec, f) : vsvm_exec(t->dev.fd, &exec);
 }
 
+static void *work_run(void *arg)
+{
+	struct vt_work *w = arg;
+	struct drm_vsvm_exec exec = {
+		.vm_id = w->t->vm,
+		.queue = w->queue,
+		.flags = DRM_VSVM_EXEC_WAIT,
+		.num_kernels = 1,
+		.kernels = vsvm_addr(&w->kernel),
+	};
+
+	w->err = vsvm_exec(w->t->dev.fd, &exec);
+	__atomic_store_n(&w->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+int vt_work_begin(struct vt_work *w, struct vt *t, __u32 queue, __u8 *p,
+		  size_t len, __u8 value)
+{
+	*w = (struct vt_work) {
+		.t = t,
+		.queue = queue,
+		.kernel = {
+			.op = DRM_VSVM_OP_ADD,
+			.dst = vsvm_addr(p),
+			.src = vsvm_addr(p),
+			.count = len,
+			.arg = value,
+		},
+	};
+	return -pthread_create(&w->thread, NULL, work_run, w);
+}
+
+bool vt_work_done(struct vt_work *w)
+{
+	return __atomic_load_n(&w->done, __ATOMIC_ACQUIRE);
+}
+
+int vt_work_end(struct vt_work *w)
+{
+	__u64 end = vt_now_ms() + VT_SOON_MS;
+
+	while (!vt_work_done(w) && vt_now_ms() < end)
+		vt_sleep_ms(5);
+	if (!vt_work_done(w))
+		return -ETIMEDOUT;
+	pthread_join(w->thread, NULL);
+	return w->err;
+}
+
 int vt_syncobj_create(struct vt *t, __u32 *handle)
 {
 	struct drm_syncobj_create create = {};

@@ -10,6 +10,7 @@
 #define VSVM_TEST_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -208,6 +209,26 @@ int vt_ufence_status(struct vt *t, const struct vt_ufence *f);
 int vt_submit(struct vt *t, __u32 vm, const struct drm_vsvm_kernel *kernels,
 	      unsigned int count, struct vt_ufence *f);
 
+/* What waits for nobody who does not answer is done by then. */
+#define VT_SOON_MS	((__u64)vt_timeout(15000))
+
+/* Work of one queue, by a thread that waits for it. */
+struct vt_work {
+	struct vt *t;
+	__u32 queue;
+	struct drm_vsvm_kernel kernel;
+	pthread_t thread;
+	bool done;
+	int err;
+};
+
+/* @queue adds @value to each byte of [p, p + len). */
+int vt_work_begin(struct vt_work *w, struct vt *t, __u32 queue, __u8 *p,
+		  size_t len, __u8 value);
+bool vt_work_done(struct vt_work *w);
+/* What the job ended with, or -ETIMEDOUT. */
+int vt_work_end(struct vt_work *w);
+
 /* Syncobjs. */
 int vt_syncobj_create(struct vt *t, __u32 *handle);
 void vt_syncobj_destroy(struct vt *t, __u32 handle);
@@ -240,5 +261,40 @@ int vt_vgem_open(void);
 int vt_hold(struct vt_hold *h);
 int vt_hold_syncobj(struct vt_hold *h, struct vt *t, __u32 handle);
 void vt_hold_end(struct vt_hold *h);
+
+/* A file of so many pages, all of the same bytes. */
+#define VT_SERVER_PAGES		16
+#define VT_SERVER_CONTENT	20
+
+/**
+ * struct vt_server - a FUSE file system with one file, served by a thread
+ * @fd: of /dev/fuse
+ * @thread: reads requests
+ * @path: of the file
+ * @lock: for what follows
+ * @answers: reads are answered
+ * @num_asked: reads so far
+ * @asked: numbers of those without an answer
+ */
+struct vt_server {
+	int fd;
+	pthread_t thread;
+	char path[64];
+	pthread_mutex_t lock;
+	bool answers;
+	unsigned int num_asked;
+	__u64 asked[VT_SERVER_PAGES];
+};
+
+/* It does not answer reads. -ENODEV without FUSE. */
+int vt_server_start(struct vt_server *s);
+/* It does, now and from now on. */
+void vt_server_answers(struct vt_server *s);
+/* Who waits for an answer gets an error, and who asks again. */
+void vt_server_stop(struct vt_server *s);
+/* Wait until so many pages were asked for. -ETIMEDOUT. */
+int vt_server_asked(struct vt_server *s, unsigned int n);
+/* The file as private memory, or NULL. */
+__u8 *vt_server_map(struct vt_server *s);
 
 #endif /* VSVM_TEST_H */
