@@ -22,6 +22,10 @@
 
 #include "vsvm_test.h"
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE	25
+#endif
+
 #define PAGE		4096ul
 #define BLOCKS		4
 #define BLOCK_PAGES	(LARGE_PAGE / PAGE)

@@ -17,9 +17,6 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE	23
 #endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE		25
-#endif
 
 int model_cpu_write(struct walker *w, struct part *x)
 {

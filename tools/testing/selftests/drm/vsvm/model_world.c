@@ -4,6 +4,8 @@
  */
 #define _GNU_SOURCE
 #include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,10 +64,29 @@ static void begin_cgroup(void)
 		fprintf(stderr, "# without a memory cgroup: errno %d\n", errno);
 }
 
+/*
+ * mm has a list for each memory cgroup of the large pages that are to be split,
+ * and makes it with the cgroup's first large page in RAM. One that came into being
+ * in VRAM does not count, so that mm warns (VM_WARN_ON) when it splits that one.
+ */
+static void have_large_page_in_ram(void)
+{
+	__u8 *p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+
+	if (!p)
+		return;
+	memset(p, 1, LARGE_PAGE);
+	if (madvise(p, LARGE_PAGE, MADV_COLLAPSE))
+		fprintf(stderr, "# no large page in RAM: errno %d\n", errno);
+	munmap(p, LARGE_PAGE);
+}
+
 void world_join(unsigned int what)
 {
-	if (what & MODEL_CGROUP)
-		vsvm_write_file(CGROUP "/cgroup.procs", "0");
+	if (!(what & MODEL_CGROUP))
+		return;
+	vsvm_write_file(CGROUP "/cgroup.procs", "0");
+	have_large_page_in_ram();
 }
 
 static void set_link(const struct vsvm_dev *dev, bool up)
