@@ -122,6 +122,8 @@ kernel_args()
 	printf '%s ' console=ttyS0 loglevel=7 oops=panic panic=-1 sysrq_always_enabled=1
 	# On a busy host without KVM seconds of silence are no fault.
 	printf '%s ' rcupdate.rcu_cpu_stall_timeout=60 workqueue.watchdog_thresh=60
+	# Nor is a timer that does not tick while the kernel looks whether it does.
+	printf '%s ' no_timer_check
 	# Else a driver that finds no GPU on PCI would make one up.
 	[ "$transport" != pci ] || printf '%s ' vsvm.transport=pci
 	# With five levels of page tables KASAN reports a wild access when an
