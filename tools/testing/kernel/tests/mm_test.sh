@@ -16,6 +16,11 @@ patches()
 
 same "each patch is in the list of tests" "$(mm_patches | sed 's,.*/,,; s,-.*,,' | xargs)" \
 	"$(awk '!/^#/ { print $1 }' "$KDIR/mm/tests" | xargs)"
+same "each has tests, or a reason that there are none" "" \
+	"$(grep -v '^#' "$KDIR/mm/tests" | grep -vE '^[0-9]{4}( [WDM]-[0-9]+)+$|^[0-9]{4} - .{20}')"
+same "each test is one of defects_run" "" "$(grep -oE ' [WDM]-[0-9]+' "$KDIR/mm/tests" | while read -r id; do
+	grep -q "{ \"$id\", [ATI]" "$TOP/tools/testing/selftests/drm/vsvm/defects.c" || echo "$id"
+done)"
 same "there are patches" yes "$([ "$(patches)" -gt 0 ] && echo yes)"
 
 # A tree with two files, one of which is patched

@@ -154,6 +154,8 @@ static const struct defect defects[] = {
 	  "a page table that goes while a huge page is split has mm write past its arrays", NULL },
 	{ "M-11", TOGETHER, FAIL, test_m11,
 	  "the GPU writes to a page in VRAM that is shared after fork", NULL },
+	{ "M-12", TOGETHER, FAIL, test_m12,
+	  "a fault of the GPU goes on for ever at a page that cannot be read", NULL },
 };
 
 static char seen[256];

@@ -121,5 +121,6 @@ enum result test_m8(struct vt *t);
 enum result test_m9(struct vt *t);
 enum result test_m10(struct vt *t);
 enum result test_m11(struct vt *t);
+enum result test_m12(struct vt *t);
 
 #endif /* DEFECTS_H */

@@ -282,3 +282,31 @@ enum result test_m11(struct vt *t)
 	return saw(other ? FAIL : PASS,
 		   "a child's GPU changed %ld of its parent's 1024 pages", other);
 }
+
+/* Of a file whose server has gone while the GPU waited for the page. */
+enum result test_m12(struct vt *t)
+{
+	struct vt_server s;
+	struct vt_work w;
+	__u8 *p;
+	int err;
+
+	err = vt_server_start(&s);
+	if (err == -ENODEV)
+		return saw(NOT_PROVOKED, "no FUSE");
+	p = err ? NULL : vt_server_map(&s);
+	if (!p)
+		return broken("file", err ?: -EIO);
+	err = vt_work_begin(&w, t, 0, p, PAGE, 1);
+	err = err ?: vt_server_asked(&s, 1);
+	vt_server_stop(&s);
+	if (err)
+		return broken("GPU", err);
+	err = vt_work_end(&w);
+	if (err != -ETIMEDOUT)
+		return saw(err == -EFAULT ? PASS : FAIL, "the job ended with %d", err);
+	/* That ends it. */
+	munmap(p, VT_SERVER_PAGES * PAGE);
+	err = vt_work_end(&w);
+	return saw(FAIL, "the fault goes on until the memory is unmapped: %d", err);
+}
