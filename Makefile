@@ -15,7 +15,7 @@ KIND ?= debug
 MM_KIND = $(if $(filter fixed,$(MM)),mm-)$(KIND)
 
 .PHONY: help demo test kernel modules vm kunit selftest hwtest device pci stress fuzz
-.PHONY: coverage consumers tools path bench defects check docs apply clean
+.PHONY: coverage consumers tools path bench defects mm-fixes check docs apply clean
 
 help:
 	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
@@ -33,6 +33,7 @@ help:
 	@echo "make path                  instructions of a GPU fault, with ours and with the kernel's own"
 	@echo 'make bench [ROUNDS=n]      copies, faults and overlap, with the hardware in the kernel and outside'
 	@echo "make defects               the known defects of the kernel's own implementation: it, and this one"
+	@echo "make mm-fixes              tests for what the patches for mm mend, without and with them"
 	@echo 'make check                 static checks: style, warnings, sparse, kernel-doc, scripts'
 	@echo 'make kernel [KIND=bench]   build a kernel, the modules and the user programs'
 	@echo 'make modules [KIND=bench]  build the modules again, in seconds'
@@ -69,6 +70,9 @@ bench:
 
 defects:
 	@$(SCRIPTS)/defects.sh
+
+mm-fixes:
+	@$(SCRIPTS)/mm-fixes.sh
 
 check:
 	@$(SCRIPTS)/check.sh
