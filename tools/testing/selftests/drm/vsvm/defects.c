@@ -156,6 +156,9 @@ static const struct defect defects[] = {
 	  "the GPU writes to a page in VRAM that is shared after fork", NULL },
 	{ "M-12", TOGETHER, FAIL, test_m12,
 	  "a fault of the GPU goes on for ever at a page that cannot be read", NULL },
+	{ "M-13", TOGETHER, FAIL, test_m13,
+	  "mm warns as it splits a huge page that came into being in VRAM",
+	  "with ours too: a module cannot mend it" },
 };
 
 static char seen[256];

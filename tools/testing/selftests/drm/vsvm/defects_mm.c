@@ -9,13 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "defects.h"
 
 #define KSM	"/sys/kernel/mm/ksm/"
+#define CGROUPS	"/sys/fs/cgroup"
+#define CGROUP	CGROUPS "/defects"
 
 /* A child that has nothing but KSM in mind, and ends with its parent. */
 static pid_t mergeable_child(__u8 *p, size_t len)
@@ -309,4 +313,48 @@ enum result test_m12(struct vt *t)
 	munmap(p, VT_SERVER_PAGES * PAGE);
 	err = vt_work_end(&w);
 	return saw(FAIL, "the fault goes on until the memory is unmapped: %d", err);
+}
+
+/* Of a process that never had a huge page in RAM. */
+static int split_as_child(void)
+{
+	struct vt t;
+	__u8 *p;
+	int err;
+
+	err = vsvm_write_file(CGROUP "/cgroup.procs", "0") ?: vt_open(&t);
+	if (err)
+		return 1;
+	p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	madvise(p, LARGE_PAGE, MADV_HUGEPAGE);
+	/* See W-1: that it failed is not always true. */
+	vsvm_prefetch(t.dev.fd, t.vm, p, LARGE_PAGE, DRM_VSVM_LOC_DEVICE, NULL, NULL);
+	if (!is_block(&t, p))
+		return 2;
+	munmap(p + LARGE_PAGE / 2, LARGE_PAGE / 2);
+	err = touch(p) || *p;
+	vt_close(&t);
+	return err ? 1 : 0;
+}
+
+/* A huge page that came into being in VRAM is split; the kernel log tells. */
+enum result test_m13(struct vt *t)
+{
+	pid_t pid;
+	int err;
+
+	(void)t;
+	mount("none", CGROUPS, "cgroup2", 0, NULL);
+	vsvm_write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	mkdir(CGROUP, 0755);
+	if (access(CGROUP "/memory.max", W_OK))
+		return saw(NOT_PROVOKED, "no memory cgroups");
+	pid = fork();
+	if (!pid)
+		_exit(split_as_child());
+	err = vt_join(pid);
+	rmdir(CGROUP);
+	if (err == 2)
+		return saw(NOT_PROVOKED, "no huge page in VRAM");
+	return saw(err ? FAIL : PASS, "the first page, after the other half is gone: %d", err);
 }
