@@ -5,6 +5,7 @@
 #include <linux/bits.h>
 #include <linux/dma-direction.h>
 #include <linux/hmm.h>
+#include <linux/list.h>
 #include <linux/memremap.h>
 #include <linux/types.h>
 
@@ -26,6 +27,7 @@ struct drm_pagemap_dev_hold;
 struct drm_pagemap_devmem;
 struct drm_pagemap_private;
 struct drm_pagemap_zdd;
+struct task_struct;
 
 /**
  * enum drm_interconnect_protocol - how to read the address of a mapping
@@ -422,6 +424,27 @@ struct drm_pagemap_evict_result {
 };
 
 /**
+ * DRM_PAGEMAP_BUDGET_UNKILLABLE - a fatal signal does not end the evictions
+ *
+ * For an operation that must come to its end, such as an unbind.
+ */
+#define DRM_PAGEMAP_BUDGET_UNKILLABLE	BIT(0)
+
+/**
+ * struct drm_pagemap_budget - how long the evictions of an operation may wait
+ *
+ * See drm_pagemap_budget_begin(). All of it is the core's.
+ */
+struct drm_pagemap_budget {
+	/* private: */
+	struct list_head link;
+	struct drm_pagemap_budget *outer;	/* of the same thread, or NULL */
+	struct task_struct *task;		/* to compare, no reference */
+	s64 left;				/* nanoseconds */
+	u32 flags;
+};
+
+/**
  * struct drm_pagemap_migrate_details - how to migrate to devmem
  * @timeslice_ms: time that the pages stay in VRAM at least, in milliseconds
  * @can_migrate_same_pagemap: move pages that are in this pagemap already to
@@ -507,6 +530,10 @@ int drm_pagemap_populate_range(struct drm_pagemap *dpagemap,
 			       unsigned long start, unsigned long end,
 			       const struct drm_pagemap_migrate_details *mdetails,
 			       struct drm_pagemap_migrate_result *result);
+
+void drm_pagemap_budget_begin(struct drm_pagemap_budget *budget, u32 flags);
+
+void drm_pagemap_budget_end(struct drm_pagemap_budget *budget);
 
 int drm_pagemap_evict_to_ram(struct drm_pagemap_devmem *devmem_allocation);
 

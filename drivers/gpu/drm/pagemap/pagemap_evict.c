@@ -28,14 +28,10 @@ static bool pagemap_evict_get_dst(struct pagemap_evict *e, unsigned long i)
 	int nid = e->devmem->nid;
 	struct folio *folio;
 
-	if (e->batch->order) {
-		folio = pagemap_ram_block(e->dpagemap, nid, !e->no_block);
-		/* To make one takes long: not for each block. */
-		if (!folio)
-			e->no_block = true;
-	} else {
+	if (e->batch->order)
+		folio = pagemap_ram_block(e->dpagemap, nid, e->budget);
+	else
 		folio = pagemap_ram_page(nid);
-	}
 	if (!folio)
 		return false;
 
@@ -314,9 +310,11 @@ static void pagemap_evict_batch(struct pagemap_evict *e)
 		pagemap_lost_poison(e);
 }
 
+/* Time is over, or the caller's life. */
 static bool pagemap_evict_late(const struct pagemap_evict *e)
 {
-	return e->deadline && time_after_eq(jiffies, e->deadline);
+	return (e->deadline && time_after_eq(jiffies, e->deadline)) ||
+	       pagemap_budget_killed(e->budget);
 }
 
 /* All of @pfn once; a block that had to be split once more, as pages. */
@@ -370,7 +368,7 @@ void pagemap_evict_pass(struct pagemap_evict *e)
 
 /**
  * pagemap_evict_begin() - get ready to evict an allocation
- * @e: with the fields that make a difference set, the others zero
+ * @e: with its budget and the fields that make a difference set, the others zero
  * @zdd: of the allocation; its reference may be put before the first pass if
  *	there is another to the allocation itself
  *
@@ -448,26 +446,65 @@ static unsigned long pagemap_devmem_live(struct drm_pagemap_devmem *devmem)
 	return live;
 }
 
+/* A tick for those who are just letting go of the last page, if there is time. */
+static bool pagemap_evict_await(struct pagemap_evict *e)
+{
+	u64 began = ktime_get_ns();
+	bool gone = try_wait_for_completion(&e->devmem->detached);
+
+	if (gone || pagemap_evict_late(e) || !pagemap_budget_left(e->budget))
+		return gone;
+
+	gone = wait_for_completion_timeout(&e->devmem->detached, 1);
+	pagemap_budget_spend(e->budget, began);
+
+	return gone;
+}
+
+/* Returns whether there is nothing left. Consumes the reference to @zdd. */
+static bool pagemap_evict_passes(struct drm_pagemap_zdd *zdd,
+				 struct drm_pagemap_budget *budget)
+{
+	struct drm_pagemap_devmem *devmem = zdd->devmem;
+	struct pagemap_evict e = { .budget = budget };
+	unsigned int pass = 0;
+	bool gone;
+
+	pagemap_evict_begin(&e, zdd);
+	/* The zdd itself must be free to go with the last page. */
+	pagemap_zdd_put(zdd);
+
+	do {
+		pagemap_evict_pass(&e);
+		gone = pagemap_evict_await(&e);
+	} while (!gone && ++pass < PAGEMAP_EVICT_PASSES &&
+		 !pagemap_evict_late(&e) && pagemap_budget_left(budget));
+	pagemap_evict_end(&e, pagemap_devmem_live(devmem), gone);
+
+	return gone;
+}
+
 /**
  * drm_pagemap_evict_to_ram() - move all pages of an allocation to RAM
  * @devmem_allocation: to empty. The caller holds a reference to it, and
  *	whatever keeps the driver from populating it meanwhile.
  *
  * Ends the allocation's timeslice. An error of the driver's copy is logged once
- * for an allocation; its pages stay in VRAM.
+ * for an allocation; its pages stay in VRAM. A walk that evicts many gives them
+ * one budget, see drm_pagemap_budget_begin().
  *
  * Context: sleeps and allocates. An mmap lock may be held for reading, and a
  *	dma_resv, as for an allocation of VRAM; not locks that a notifier takes,
  *	or folio locks.
- * Return: 0 when every page is gone and the allocation detached; -EBUSY when
- *	any is left, whatever the reason.
+ * Return: 0 when every page is gone and the allocation detached; -EINTR when
+ *	the calling thread is being killed, which is to end a walk; -EBUSY when
+ *	any page is left for another reason.
  */
 int drm_pagemap_evict_to_ram(struct drm_pagemap_devmem *devmem_allocation)
 {
-	struct pagemap_evict e = {};
+	struct drm_pagemap_budget budget;
 	struct drm_pagemap_zdd *zdd;
-	bool gone = false;
-	int pass;
+	bool killed, gone;
 
 	if (WARN_ONCE(READ_ONCE(devmem_allocation->populating),
 		      "eviction of an allocation that is being populated\n"))
@@ -476,18 +513,13 @@ int drm_pagemap_evict_to_ram(struct drm_pagemap_devmem *devmem_allocation)
 	zdd = pagemap_zdd_get(devmem_allocation);
 	if (!zdd)
 		return 0;
-	pagemap_evict_begin(&e, zdd);
-	/* The zdd itself must be free to go with the last page. */
-	pagemap_zdd_put(zdd);
+	drm_pagemap_budget_begin(&budget, 0);
+	gone = pagemap_evict_passes(zdd, &budget);
+	killed = pagemap_budget_killed(&budget);
+	drm_pagemap_budget_end(&budget);
+	if (gone)
+		return 0;
 
-	for (pass = 0; !gone && pass < PAGEMAP_EVICT_PASSES; pass++) {
-		pagemap_evict_pass(&e);
-		/* A tick for those who are just letting go of the last page. */
-		gone = wait_for_completion_timeout(&devmem_allocation->detached,
-						   1);
-	}
-	pagemap_evict_end(&e, pagemap_devmem_live(devmem_allocation), gone);
-
-	return gone ? 0 : -EBUSY;
+	return killed ? -EINTR : -EBUSY;
 }
 EXPORT_SYMBOL_GPL(drm_pagemap_evict_to_ram);

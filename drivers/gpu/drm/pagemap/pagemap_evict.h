@@ -6,6 +6,7 @@
 #ifndef _PAGEMAP_EVICT_H_
 #define _PAGEMAP_EVICT_H_
 
+#include "pagemap_budget.h"
 #include "pagemap_internal.h"
 
 /*
@@ -26,9 +27,9 @@ struct pagemap_evict {
 	unsigned long *pfn;			/* for more pages than a batch */
 	struct pagemap_pins pins;
 	struct pagemap_lost *lost;		/* NULL: lose nothing */
+	struct drm_pagemap_budget *budget;	/* of the operation */
 	unsigned long deadline;			/* jiffies; 0: none */
 	bool held;				/* mm has users, we are one */
-	bool no_block;				/* could not be made; not again */
 	bool asked;				/* the worker to split a block */
 
 	/* What happened. */

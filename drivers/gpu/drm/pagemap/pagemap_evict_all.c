@@ -19,6 +19,7 @@
 struct pagemap_evict_all {
 	struct drm_pagemap *dpagemap;
 	struct pagemap_lost *lost;
+	struct drm_pagemap_budget budget;
 	unsigned long deadline;
 	bool once;		/* a single sweep, however long it takes */
 	struct drm_pagemap_evict_result *result;
@@ -39,6 +40,7 @@ static void pagemap_evict_all_one(struct pagemap_evict_all *a,
 	struct drm_pagemap_evict_result *result = a->result;
 	struct pagemap_evict e = {
 		.lost = a->lost,
+		.budget = &a->budget,
 		.deadline = a->once ? 0 : a->deadline ?: 1,
 	};
 	unsigned long left;
@@ -127,7 +129,8 @@ static void pagemap_evict_all_sweeps(struct pagemap_evict_all *a)
  * @result: what became of the pages, filled in here; or NULL
  *
  * Waits for allocations that pages are moving into, and ends all timeslices. A
- * second call for the same pagemap waits for the first one to end.
+ * second call for the same pagemap waits for the first one to end. It is not
+ * ended by signals, and all its evictions share one budget.
  *
  * After drm_dev_unplug(), pages whose copy fails are lost: what can be read is
  * moved, page by page, and what cannot be read goes without its content, so that
@@ -157,8 +160,11 @@ int drm_pagemap_evict_all(struct drm_pagemap *dpagemap, unsigned int timeout_ms,
 		result = &dummy;
 	a.result = result;
 	*result = (struct drm_pagemap_evict_result) {};
+	/* Who unbinds a device cannot leave it half done. */
+	drm_pagemap_budget_begin(&a.budget, DRM_PAGEMAP_BUDGET_UNKILLABLE);
 	scoped_guard(mutex, &dpagemap->priv->evict_all)
 		pagemap_evict_all_sweeps(&a);
+	drm_pagemap_budget_end(&a.budget);
 	kvfree(a.lost);
 
 	if (result->lost || a.copy_failed)

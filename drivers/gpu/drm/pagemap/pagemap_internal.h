@@ -272,7 +272,8 @@ void pagemap_debug_exit(void);
 /* pagemap_ram.c */
 struct folio *pagemap_ram_page(int nid);
 struct folio *pagemap_ram_block(struct drm_pagemap *dpagemap, int nid,
-				bool may_make);
+				struct drm_pagemap_budget *budget);
+gfp_t pagemap_ram_block_gfp(const struct drm_pagemap_budget *budget);
 int pagemap_ram_node(struct mm_struct *mm, unsigned long addr);
 void pagemap_reserve_want(struct drm_pagemap *dpagemap);
 void pagemap_reserve_drop(struct drm_pagemap_private *priv);

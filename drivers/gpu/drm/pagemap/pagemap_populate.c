@@ -279,7 +279,8 @@ static int pagemap_populate_rounds(struct pagemap_populate *p)
  *	NULL, the rest is filled in here
  *
  * Takes just as much VRAM as is missing, in the largest naturally aligned
- * blocks that there are. All that a driver's populate_mm needs to do.
+ * blocks that there are. All that a driver's populate_mm needs to do. All that
+ * is evicted for it shares one budget, see drm_pagemap_budget_begin().
  *
  * Context: mmap lock of @mm held for reading, no dma_resv. Sleeps.
  * Return: 0; -EINVAL for a range that is not page-aligned, or empty; -ENOSPC or
@@ -295,6 +296,7 @@ int drm_pagemap_populate_range(struct drm_pagemap *dpagemap,
 			       const struct drm_pagemap_migrate_details *mdetails,
 			       struct drm_pagemap_migrate_result *result)
 {
+	struct drm_pagemap_budget budget;
 	struct pagemap_populate *p;
 	int err;
 
@@ -321,7 +323,9 @@ int drm_pagemap_populate_range(struct drm_pagemap *dpagemap,
 
 	pagemap_note_none(&p->move, end);
 	pagemap_move_begin(&p->move, true);
+	drm_pagemap_budget_begin(&budget, 0);
 	err = pagemap_populate_rounds(p);
+	drm_pagemap_budget_end(&budget);
 	pagemap_move_end(&p->move);
 	kfree(p);
 

@@ -22,11 +22,12 @@
  */
 #include <kunit/visibility.h>
 #include <linux/gfp.h>
+#include <linux/ktime.h>
 #include <linux/mempolicy.h>
-#include <linux/sched/signal.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "pagemap_budget.h"
 #include "pagemap_inject.h"
 #include "pagemap_internal.h"
 #include "pagemap_report.h"
@@ -85,22 +86,42 @@ static struct folio *pagemap_ram_make_block(int nid)
 	return page_folio(page);
 }
 
+/* What is free already; with time left, what reclaim and compaction make free. */
+gfp_t pagemap_ram_block_gfp(const struct drm_pagemap_budget *budget)
+{
+	return pagemap_budget_left(budget) ? GFP_TRANSHUGE : GFP_TRANSHUGE_LIGHT;
+}
+EXPORT_SYMBOL_IF_KUNIT(pagemap_ram_block_gfp);
+
+static struct folio *pagemap_ram_free_block(int nid,
+					    struct drm_pagemap_budget *budget)
+{
+	u64 began = ktime_get_ns();
+	struct folio *folio;
+
+	folio = pagemap_ram_alloc(nid, PAGEMAP_PMD_ORDER,
+				  pagemap_ram_block_gfp(budget));
+	pagemap_budget_spend(budget, began);
+
+	return folio;
+}
+
 /**
  * pagemap_ram_block() - a block in RAM for an evicted one
  * @dpagemap: for its reserve
  * @nid: node, or NUMA_NO_NODE
- * @may_make: make one, if need be
+ * @budget: for the time that it takes to make one
  *
  * Context: no folio locked, for memory may be moved.
  * Return: the folio, or NULL.
  */
 struct folio *pagemap_ram_block(struct drm_pagemap *dpagemap, int nid,
-				bool may_make)
+				struct drm_pagemap_budget *budget)
 {
 	struct folio *folio = NULL;
 
 	if (!pagemap_inject(PAGEMAP_INJECT_RAM_BLOCK))
-		folio = pagemap_ram_alloc(nid, PAGEMAP_PMD_ORDER, GFP_TRANSHUGE);
+		folio = pagemap_ram_free_block(nid, budget);
 	if (folio)
 		return folio;
 
@@ -112,9 +133,13 @@ struct folio *pagemap_ram_block(struct drm_pagemap *dpagemap, int nid,
 		return folio;
 	}
 
-	if (may_make && !fatal_signal_pending(current) &&
-	    !pagemap_inject(PAGEMAP_INJECT_RAM_BLOCK))
+	if (pagemap_budget_left(budget) && !pagemap_budget_killed(budget) &&
+	    !pagemap_inject(PAGEMAP_INJECT_RAM_BLOCK)) {
+		u64 began = ktime_get_ns();
+
 		folio = pagemap_ram_make_block(nid);
+		pagemap_budget_spend(budget, began);
+	}
 	if (folio)
 		pagemap_count(dpagemap, PAGEMAP_STAT_BLOCK_MADE, 1);
 
