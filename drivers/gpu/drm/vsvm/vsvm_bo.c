@@ -18,6 +18,7 @@
 #include "vsvm_bo.h"
 #include "vsvm_drv.h"
 #include "vsvm_gem.h"
+#include "vsvm_pagemap.h"
 #include "vsvm_pm.h"
 
 /* Page tables go to the top of VRAM, as long as they fit into this part of it. */
@@ -248,13 +249,18 @@ int vsvm_bo_init(struct vsvm_device *vdev, struct vsvm_bo *bo,
 		.interruptible = !(current->flags & PF_KTHREAD),
 		.gfp_retry_mayfail = true,
 	};
+	struct drm_pagemap_budget budget;
+	int err;
 
 	bo->ttm.base.funcs = funcs;
 	drm_gem_private_object_init(&vdev->drm, &bo->ttm.base, size);
+	drm_pagemap_budget_begin(&budget, 0);
 	/* On failure this has called vsvm_bo_destroy(). */
-	return ttm_bo_init_reserved(&vdev->ttm, &bo->ttm, type, placement,
-				    alignment >> PAGE_SHIFT, &ctx, NULL, NULL,
-				    vsvm_bo_destroy);
+	err = ttm_bo_init_reserved(&vdev->ttm, &bo->ttm, type, placement,
+				   alignment >> PAGE_SHIFT, &ctx, NULL, NULL,
+				   vsvm_bo_destroy);
+	drm_pagemap_budget_end(&budget);
+	return err;
 }
 
 /**
@@ -269,7 +275,7 @@ int vsvm_bo_init(struct vsvm_device *vdev, struct vsvm_bo *bo,
  * Context: process, without any dma_resv.
  *
  * Return: the BO, reserved; or ERR_PTR() of -ENOMEM, -ENOSPC if VRAM is full of
- * what cannot be moved, -EIO, or -ERESTARTSYS in a user's thread.
+ * what cannot be moved, -EIO, or -ERESTARTSYS or -EINTR in a user's thread.
  */
 struct vsvm_bo *vsvm_bo_create(struct vsvm_device *vdev, enum vsvm_bo_kind kind,
 			       u64 size, struct vsvm_usage *usage)

@@ -30,6 +30,7 @@
 #include "vsvm_drv.h"
 #include "vsvm_gem.h"
 #include "vsvm_inject.h"
+#include "vsvm_pagemap.h"
 
 #define VSVM_SHORT_STAY_MS	20
 #define VSVM_SHORT_STAYS	3
@@ -258,8 +259,13 @@ static int vsvm_gem_validate(struct vsvm_gem *gem, u32 mem_type,
 		.num_placement = 1,
 		.placement = &place,
 	};
+	struct drm_pagemap_budget budget;
+	int err;
 
-	return ttm_bo_validate(&gem->base.ttm, &placement, ctx);
+	drm_pagemap_budget_begin(&budget, 0);
+	err = ttm_bo_validate(&gem->base.ttm, &placement, ctx);
+	drm_pagemap_budget_end(&budget);
+	return err;
 }
 
 /**

@@ -43,6 +43,21 @@ void vsvm_additions_debugfs(struct vsvm_device *vdev, struct dentry *root);
 
 #define VSVM_ADDITIONS		false
 
+/* Each eviction is for itself. */
+struct drm_pagemap_budget {
+};
+
+#define DRM_PAGEMAP_BUDGET_UNKILLABLE	0
+
+static inline void drm_pagemap_budget_begin(struct drm_pagemap_budget *budget,
+					    u32 flags)
+{
+}
+
+static inline void drm_pagemap_budget_end(struct drm_pagemap_budget *budget)
+{
+}
+
 static inline void vsvm_additions_module_init(void)
 {
 }

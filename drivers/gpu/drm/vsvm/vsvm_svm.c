@@ -381,12 +381,16 @@ int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access)
 		.space = queue->space,
 	};
 	struct vsvm_vm *vm = queue->vm;
+	struct drm_pagemap_budget budget;
 	int err;
 
 	if (!mmget_not_zero(vm->mm))
 		return -EFAULT;
 	fault.dpagemap = vsvm_fault_pagemap(vm);
+	/* However often it is tried. */
+	drm_pagemap_budget_begin(&budget, 0);
 	err = fault.dpagemap ? vsvm_fault_retry(&fault) : -ECANCELED;
+	drm_pagemap_budget_end(&budget);
 	drm_pagemap_put(fault.dpagemap);
 	/* Maybe the last user: do not tear down a process's memory here. */
 	mmput_async(vm->mm);

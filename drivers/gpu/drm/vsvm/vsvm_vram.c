@@ -207,7 +207,8 @@ static bool vsvm_vram_evict_pass(struct vsvm_device *vdev)
  * @vdev: device
  * @tries: passes to make; between them others get time to finish
  *
- * New memory may come in at any time, unless the device was unplugged.
+ * New memory may come in at any time, unless the device was unplugged. Signals
+ * do not end it: an unbind has no other way.
  *
  * Context: process, without locks.
  *
@@ -215,15 +216,17 @@ static bool vsvm_vram_evict_pass(struct vsvm_device *vdev)
  */
 int vsvm_vram_evict_all(struct vsvm_device *vdev, unsigned int tries)
 {
+	struct drm_pagemap_budget budget;
+	bool complete = false;
 	unsigned int i;
 
-	for (i = 0; i < tries; i++) {
-		const bool complete = vsvm_vram_evict_pass(vdev);
-
+	drm_pagemap_budget_begin(&budget, DRM_PAGEMAP_BUDGET_UNKILLABLE);
+	for (i = 0; i < tries && !complete; i++) {
+		complete = vsvm_vram_evict_pass(vdev);
 		vsvm_vram_flush(vdev);
-		if (complete)
-			return 0;
-		usleep_range(100, 200 << min(i, 8));
+		if (!complete)
+			usleep_range(100, 200 << min(i, 8));
 	}
-	return -EBUSY;
+	drm_pagemap_budget_end(&budget);
+	return complete ? 0 : -EBUSY;
 }
