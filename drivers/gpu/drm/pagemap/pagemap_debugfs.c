@@ -15,6 +15,7 @@
 #include <drm/drm_print.h>
 #include <kunit/visibility.h>
 #include <linux/debugfs.h>
+#include <linux/math64.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
@@ -146,6 +147,7 @@ bool pagemap_snapshot_next(struct drm_device *drm, struct pagemap_snapshot *s)
 	pagemap_zdd_usage(record->dpagemap, &s->usage);
 	pagemap_record_sum(record, &s->stats);
 	pagemap_stats_sub(&s->stats, &record->reset);
+	s->longest_evict = atomic64_read(&record->longest_evict);
 
 	return true;
 }
@@ -165,6 +167,7 @@ void pagemap_stats_reset(struct drm_device *drm)
 	while ((record = pagemap_record_next(drm, id))) {
 		id = record->id;
 		pagemap_record_sum(record, &record->reset);
+		atomic64_set(&record->longest_evict, 0);
 	}
 }
 EXPORT_SYMBOL_IF_KUNIT(pagemap_stats_reset);
@@ -221,6 +224,8 @@ void pagemap_snapshot_print(struct drm_printer *p,
 	for (i = 0; i < PAGEMAP_NUM_STATS; i++)
 		drm_printf(p, "    %s: %lu\n", pagemap_stat_names[i],
 			   s->stats.count[i]);
+	drm_printf(p, "    longest_evict: %llu us\n",
+		   div_u64(s->longest_evict, NSEC_PER_USEC));
 
 	drm_puts(p, "  outcomes:\n");
 	for (i = 0; i < DRM_PAGEMAP_NUM_OUTCOMES; i++)

@@ -378,6 +378,7 @@ void pagemap_evict_begin(struct pagemap_evict *e, struct drm_pagemap_zdd *zdd)
 {
 	unsigned long npages = zdd->devmem->size >> PAGE_SHIFT;
 
+	e->began = ktime_get_ns();
 	e->devmem = zdd->devmem;
 	e->dpagemap = drm_pagemap_get(zdd->dpagemap);
 	e->mm = zdd->mm;
@@ -423,7 +424,7 @@ void pagemap_evict_end(struct pagemap_evict *e, unsigned long left, bool gone)
 {
 	pagemap_evict_complain(e);
 	pagemap_report_evict(e->dpagemap, e->pages_moved, left,
-			     gone ? 0 : -EBUSY);
+			     ktime_get_ns() - e->began, gone ? 0 : -EBUSY);
 	pagemap_count(e->dpagemap, gone ? PAGEMAP_STAT_EVICTIONS :
 					  PAGEMAP_STAT_EVICT_BUSY, 1);
 

@@ -33,6 +33,7 @@ struct pagemap_evict {
 	bool asked;				/* the worker to split a block */
 
 	/* What happened. */
+	u64 began;				/* nanoseconds */
 	unsigned long pages_moved;
 	unsigned long pages_lost;
 	int copy_err;

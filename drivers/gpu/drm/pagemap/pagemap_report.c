@@ -95,10 +95,17 @@ void pagemap_report_window(struct drm_pagemap *dpagemap, unsigned long addr,
 }
 
 void pagemap_report_evict(struct drm_pagemap *dpagemap, unsigned long pages,
-			  unsigned long left, int err)
+			  unsigned long left, u64 ns, int err)
 {
-	trace_drm_pagemap_evict(dpagemap, pages, left, err);
+	atomic64_t *longest = &dpagemap->priv->record.longest_evict;
+	s64 old = atomic64_read(longest);
+
+	/* Seldom more than the look: it is about the worst one. */
+	while ((s64)ns > old && !atomic64_try_cmpxchg(longest, &old, ns))
+		;
+	trace_drm_pagemap_evict(dpagemap, pages, left, ns, err);
 }
+EXPORT_SYMBOL_IF_KUNIT(pagemap_report_evict);
 
 void pagemap_report_lost(struct drm_pagemap *dpagemap, unsigned long pfn)
 {

@@ -7,6 +7,7 @@
 #define _PAGEMAP_REPORT_H_
 
 #include <drm/drm_pagemap.h>
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/mm_types.h>
 
@@ -84,6 +85,7 @@ struct pagemap_stats {
  * @stats: what happened since the pagemap was made, on each CPU
  * @reset: what there was at the last reset; counters are never set back, which
  *	would race with those who count
+ * @longest_evict: of an allocation, in nanoseconds; set back at a reset
  */
 struct pagemap_record {
 	struct list_head link;
@@ -91,6 +93,7 @@ struct pagemap_record {
 	u64 id;
 	struct pagemap_stats __percpu *stats;
 	struct pagemap_stats reset;
+	atomic64_t longest_evict;
 };
 
 /* The devmem allocations that a pagemap has now. */
@@ -103,7 +106,8 @@ struct pagemap_usage {
 struct pagemap_snapshot {
 	u64 id;				/* of the record */
 	struct pagemap_usage usage;
-	struct pagemap_stats stats;	/* since the last reset */
+	struct pagemap_stats stats;	/* since the last reset, as is */
+	u64 longest_evict;		/* this one, in nanoseconds */
 };
 
 /* pagemap_report.c: the calls, and what they add up to */
@@ -122,7 +126,7 @@ void pagemap_report_fault(struct drm_pagemap *dpagemap, unsigned long addr,
 void pagemap_report_window(struct drm_pagemap *dpagemap, unsigned long addr,
 			   unsigned long old_size, unsigned long new_size);
 void pagemap_report_evict(struct drm_pagemap *dpagemap, unsigned long pages,
-			  unsigned long left, int err);
+			  unsigned long left, u64 ns, int err);
 /* These two count as well. */
 void pagemap_report_lost(struct drm_pagemap *dpagemap, unsigned long pfn);
 void pagemap_report_copy_error(struct drm_pagemap *dpagemap,

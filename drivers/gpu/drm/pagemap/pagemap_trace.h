@@ -185,22 +185,24 @@ TRACE_EVENT(drm_pagemap_window,
 
 TRACE_EVENT(drm_pagemap_evict,
 	TP_PROTO(struct drm_pagemap *dpagemap, unsigned long pages,
-		 unsigned long left, int err),
-	TP_ARGS(dpagemap, pages, left, err),
+		 unsigned long left, u64 ns, int err),
+	TP_ARGS(dpagemap, pages, left, ns, err),
 	TP_STRUCT__entry(
 		__string(dev, dev_name(dpagemap->drm->dev))
 		__field(unsigned long, pages)
 		__field(unsigned long, left)
+		__field(u64, ns)
 		__field(int, err)
 	),
 	TP_fast_assign(
 		__assign_str(dev);
 		__entry->pages = pages;
 		__entry->left = left;
+		__entry->ns = ns;
 		__entry->err = err;
 	),
-	TP_printk("dev=%s pages=%lu left=%lu err=%d", __get_str(dev),
-		  __entry->pages, __entry->left, __entry->err)
+	TP_printk("dev=%s pages=%lu left=%lu ns=%llu err=%d", __get_str(dev),
+		  __entry->pages, __entry->left, __entry->ns, __entry->err)
 );
 
 TRACE_EVENT(drm_pagemap_lost,

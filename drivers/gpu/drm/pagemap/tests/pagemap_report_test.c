@@ -126,6 +126,23 @@ static void reset_test(struct kunit *test)
 			->stats.count[PAGEMAP_STAT_EVICTIONS]);
 }
 
+/* The longest one counts, and after a reset it is another one. */
+static void longest_evict_test(struct kunit *test)
+{
+	static const u64 ns[] = { 3000, 70000, 0, 69999 };
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+
+	KUNIT_EXPECT_EQ(test, snapshot(test, mock)->longest_evict, 0ull);
+	for (unsigned int i = 0; i < ARRAY_SIZE(ns); i++)
+		pagemap_report_evict(mock->dpagemap, 1, 0, ns[i], 0);
+	KUNIT_EXPECT_EQ(test, snapshot(test, mock)->longest_evict, 70000ull);
+
+	pagemap_stats_reset(&mock->drm);
+	KUNIT_EXPECT_EQ(test, snapshot(test, mock)->longest_evict, 0ull);
+	pagemap_report_evict(mock->dpagemap, 1, 1, 5000, -EBUSY);
+	KUNIT_EXPECT_EQ(test, snapshot(test, mock)->longest_evict, 5000ull);
+}
+
 static const struct drm_pagemap_ops idle_ops = {};
 
 /* Each pagemap of a device is found, until it is gone. */
@@ -173,8 +190,10 @@ static void migration_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s->usage.vram, 16 * PAGE_SIZE);
 	KUNIT_EXPECT_EQ(test, s->usage.used, 12 * PAGE_SIZE);
 
+	KUNIT_EXPECT_EQ(test, s->longest_evict, 0ull);
 	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&chunk->devmem));
 	s = snapshot(test, mock);
+	KUNIT_EXPECT_GT(test, s->longest_evict, 0ull);
 	KUNIT_EXPECT_EQ(test, s->stats.count[PAGEMAP_STAT_EVICTIONS], 1);
 	KUNIT_EXPECT_EQ(test, s->stats.flow[PAGEMAP_EVICT].moved, 12);
 	KUNIT_EXPECT_EQ(test, s->usage.allocations, 0);
@@ -206,6 +225,7 @@ static const char * const text_lines[] = {
 	"    used: 4096 bytes\n",
 	"    waste: 8192 bytes\n",
 	"    lost_pages: 5\n",
+	"    longest_evict: 1234567 us\n",
 	"    skip_pinned: 6 pages\n",
 	"  to_devmem:\n",
 	"  cpu_fault:\n",
@@ -227,6 +247,7 @@ static void text_test(struct kunit *test)
 	s->id = 3;
 	s->usage = (struct pagemap_usage) { 2, 12288, 4096 };
 	s->stats.count[PAGEMAP_STAT_LOST_PAGES] = 5;
+	s->longest_evict = 1234567890;
 	s->stats.outcome[DRM_PAGEMAP_SKIP_PINNED] = 6;
 	flow = &s->stats.flow[PAGEMAP_CPU_FAULT];
 	flow->batches = 7;
@@ -271,6 +292,7 @@ static struct kunit_case report_cases[] = {
 	KUNIT_CASE(cpus_test),
 	KUNIT_CASE(report_end_test),
 	KUNIT_CASE(reset_test),
+	KUNIT_CASE(longest_evict_test),
 	KUNIT_CASE(several_pagemaps_test),
 	KUNIT_CASE(migration_test),
 	KUNIT_CASE(text_test),
