@@ -29,7 +29,7 @@ static bool pagemap_evict_get_dst(struct pagemap_evict *e, unsigned long i)
 	struct folio *folio;
 
 	if (e->batch->order)
-		folio = pagemap_ram_block(e->dpagemap, nid, e->budget);
+		folio = pagemap_ram_block(nid, e->budget);
 	else
 		folio = pagemap_ram_page(nid);
 	if (!folio)

@@ -174,8 +174,6 @@ struct drm_pagemap_private {
 	struct list_head zdds;		/* under pagemap_zdd_lock */
 	unsigned int sweep;		/* the last one over them */
 	struct mutex evict_all;		/* one at a time, for its sweeps */
-	struct folio *reserve;		/* a block of RAM; by xchg() */
-	struct list_head reserve_link;	/* among those that want one */
 	struct pagemap_record record;
 	struct pagemap_hints hints;
 };
@@ -271,13 +269,9 @@ void pagemap_debug_exit(void);
 
 /* pagemap_ram.c */
 struct folio *pagemap_ram_page(int nid);
-struct folio *pagemap_ram_block(struct drm_pagemap *dpagemap, int nid,
-				struct drm_pagemap_budget *budget);
+struct folio *pagemap_ram_block(int nid, struct drm_pagemap_budget *budget);
 gfp_t pagemap_ram_block_gfp(const struct drm_pagemap_budget *budget);
 int pagemap_ram_node(struct mm_struct *mm, unsigned long addr);
-void pagemap_reserve_want(struct drm_pagemap *dpagemap);
-void pagemap_reserve_drop(struct drm_pagemap_private *priv);
-void pagemap_reserve_exit(void);
 
 /* pagemap_split.c */
 void pagemap_split_exit(void);

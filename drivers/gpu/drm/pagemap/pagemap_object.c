@@ -75,7 +75,6 @@ static void pagemap_hold_put(struct drm_pagemap_dev_hold *hold)
 static void pagemap_private_free(struct drm_pagemap_private *priv)
 {
 	pagemap_record_fini(&priv->record);
-	pagemap_reserve_drop(priv);
 	pagemap_pools_fini(priv);
 	kfree(priv);
 }
@@ -89,7 +88,6 @@ static struct drm_pagemap_private *pagemap_private_alloc(void)
 
 	init_waitqueue_head(&priv->slice_wait);
 	INIT_LIST_HEAD(&priv->zdds);
-	INIT_LIST_HEAD(&priv->reserve_link);
 	mutex_init(&priv->evict_all);
 	if (pagemap_record_init(&priv->record) || pagemap_pools_init(priv)) {
 		pagemap_private_free(priv);
@@ -221,7 +219,6 @@ static void pagemap_release(struct kref *ref)
 
 	/* The pagemap may be revived or freed as soon as the cache has it. */
 	dpagemap->dev_hold = NULL;
-	pagemap_reserve_drop(dpagemap->priv);
 	drm_pagemap_shrinker_add(dpagemap);
 	pagemap_hold_put(hold);
 }
@@ -297,7 +294,6 @@ static void __exit pagemap_module_exit(void)
 	pagemap_debug_exit();
 	pagemap_wait_exit();
 	pagemap_split_exit();
-	pagemap_reserve_exit();
 	pagemap_zdd_exit();
 	flush_work(&pagemap_holds_work);
 }

@@ -30,9 +30,7 @@ enum pagemap_stat {
 	PAGEMAP_STAT_FAULT_SIGBUS,
 	PAGEMAP_STAT_EVICTIONS,		/* allocations that were emptied */
 	PAGEMAP_STAT_EVICT_BUSY,	/* and those that were not */
-	PAGEMAP_STAT_BLOCK_RESERVE,	/* a block in RAM came from the reserve, */
-	PAGEMAP_STAT_BLOCK_MADE,	/* was made by moving other memory, */
-	PAGEMAP_STAT_BLOCK_SPLIT,	/* or was avoided by splitting ours */
+	PAGEMAP_STAT_BLOCK_SPLIT,	/* no block in RAM: ours was split */
 	PAGEMAP_STAT_COLLECTED_TWICE,	/* a batch, by mm */
 	PAGEMAP_STAT_COPY_ERRORS,
 	PAGEMAP_STAT_LOST_PAGES,

@@ -405,8 +405,6 @@ static unsigned long pagemap_job_commit(struct pagemap_move *m,
 
 	if (moved)
 		job->chunk->committed = true;
-	if (moved && b->order)
-		pagemap_reserve_want(m->dpagemap);
 	if (moved != job->to_move)
 		job->err = -EBUSY;
 

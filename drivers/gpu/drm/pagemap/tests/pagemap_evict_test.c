@@ -308,49 +308,6 @@ static void lost_test(struct kunit *test)
 	pagemap_mock_check_part(test, p.addr, end, p.size, SEED);
 }
 
-static void await_reserve(struct kunit *test, struct pagemap_mock *mock)
-{
-	unsigned long limit = jiffies + 10 * HZ;
-
-	pagemap_reserve_want(mock->dpagemap);
-	while (!READ_ONCE(mock->dpagemap->priv->reserve)) {
-		KUNIT_ASSERT_TRUE(test, time_before(jiffies, limit));
-		msleep(20);
-	}
-}
-
-/* The page allocator has no block; the reserve has. */
-static void reserve_test(struct kunit *test)
-{
-	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PMD_SIZE);
-
-	await_reserve(test, mock);
-	pagemap_inject_nth(PAGEMAP_INJECT_RAM_BLOCK, 1);
-	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&p.chunk->devmem));
-	KUNIT_EXPECT_EQ(test, evict_count(mock, PAGEMAP_STAT_BLOCK_RESERVE), 1ul);
-	evict_check(test, &p);
-	/* There is another one soon. */
-	await_reserve(test, mock);
-}
-
-/* Neither has one. */
-static void make_test(struct kunit *test)
-{
-	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PMD_SIZE);
-
-	if (!IS_ENABLED(CONFIG_CONTIG_ALLOC))
-		kunit_skip(test, "needs CONFIG_CONTIG_ALLOC");
-
-	await_reserve(test, mock);
-	pagemap_reserve_drop(mock->dpagemap->priv);
-	pagemap_inject_nth(PAGEMAP_INJECT_RAM_BLOCK, 1);
-	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&p.chunk->devmem));
-	KUNIT_EXPECT_EQ(test, evict_count(mock, PAGEMAP_STAT_BLOCK_MADE), 1ul);
-	evict_check(test, &p);
-}
-
 struct split_case {
 	const char *name;
 	unsigned long unmap;		/* pages at the start */
@@ -562,8 +519,6 @@ static struct kunit_case evict_cases[] = {
 	KUNIT_CASE(all_copy_fails_test),
 	KUNIT_CASE(copy_fails_test),
 	KUNIT_CASE_PARAM(lost_test, lost_gen_params),
-	KUNIT_CASE(reserve_test),
-	KUNIT_CASE(make_test),
 	KUNIT_CASE_PARAM(split_test, split_gen_params),
 	KUNIT_CASE(split_later_test),
 	KUNIT_CASE(vacated_test),
