@@ -267,6 +267,7 @@ int model_scratch(struct walker *w, struct part *x);
  * @state: of the random numbers
  * @next: when the next thing happens, in ms
  * @events: how many have
+ * @longest_evict: that anybody saw, in us
  */
 struct world {
 	unsigned int what;
@@ -276,6 +277,7 @@ struct world {
 	__u64 state;
 	__u64 next;
 	unsigned long events;
+	long longest_evict;
 };
 
 /* model_world.c */
@@ -285,6 +287,8 @@ int world_begin(struct world *world, __u64 seed);
 void world_turn(struct world *world, const pid_t *process);
 /* All devices are bound and linked, for who has to end. */
 void world_calm(struct world *world);
+/* Once more, how long evictions took; that goes with a device. */
+void world_look(struct world *world);
 void world_end(struct world *world);
 /* The calling process shall live in the world's cgroup. */
 void world_join(unsigned int what);

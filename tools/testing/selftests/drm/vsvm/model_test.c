@@ -18,6 +18,8 @@
 
 /* Who does nothing else for so long hangs. */
 #define HANG_MS		(vt_timeout(90) * 1000ull)
+/* For an allocation. The budget is a second; copies and slow machines have theirs. */
+#define LONGEST_EVICT_US	(vt_timeout(3) * 1000000l)
 /* Processes that are killed are replaced, but not at the very end. */
 #define LAST_START_MS	2000
 
@@ -206,6 +208,9 @@ TEST_F_TIMEOUT(model, walk, vt_seconds(45) + 2 * vt_timeout(120))
 	       shared->steps, shared->jobs, shared->excused, shared->forks);
 	TH_LOG("%u processes, %u killed, %lu events", self->watch.started,
 	       self->watch.killed, self->world.events);
+	world_look(&self->world);
+	TH_LOG("the longest eviction: %ld us", self->world.longest_evict);
+	EXPECT_GT(LONGEST_EVICT_US, self->world.longest_evict);
 	EXPECT_LT(0u, shared->jobs);
 	ASSERT_EQ(0, vt_open(&self->t));
 	EXPECT_EQ(0, vt_vram_settles(&self->t, self->used));

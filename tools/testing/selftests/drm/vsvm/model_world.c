@@ -103,11 +103,13 @@ int world_begin(struct world *world, __u64 seed)
 	int err = 0;
 
 	world->state = seed;
-	for (i = 0; i < world->gpus && !err; i++) {
+	for (i = 0; i < world->gpus; i++) {
 		err = vsvm_open(&world->dev[i], i);
 		/* Nothing may be open for long that is to go. */
-		if (!err)
-			vsvm_close(&world->dev[i]);
+		if (err)
+			break;
+		vsvm_close(&world->dev[i]);
+		vt_pagemap_reset(&world->dev[i]);
 	}
 	if (err)
 		return err;
@@ -158,6 +160,18 @@ static void bind_in_time(struct world *world, __u64 now)
 	}
 }
 
+void world_look(struct world *world)
+{
+	unsigned int i;
+	long us;
+
+	for (i = 0; i < world->gpus; i++) {
+		us = vt_pagemap_number(&world->dev[i], "longest_evict");
+		world->longest_evict = us > world->longest_evict ?
+				       us : world->longest_evict;
+	}
+}
+
 void world_turn(struct world *world, const pid_t *process)
 {
 	const unsigned int i = vt_random_below(&world->state, world->gpus);
@@ -170,6 +184,7 @@ void world_turn(struct world *world, const pid_t *process)
 		return;
 	world->next = now + 50 + vt_random_below(&world->state, 600);
 	world->events++;
+	world_look(world);
 	switch (event) {
 	case MODEL_EVICT:
 		vsvm_evict(&world->dev[i]);

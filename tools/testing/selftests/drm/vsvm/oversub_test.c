@@ -15,6 +15,8 @@
 
 #define SECONDS		vt_timeout(240)
 #define MOST		(256 * MIB)
+/* As in model_test. */
+#define LONGEST_EVICT_US	(vt_timeout(3) * 1000000l)
 
 enum pattern { SEQUENTIAL, STRIDED, RANDOM };
 
@@ -59,6 +61,7 @@ FIXTURE_SETUP(oversub)
 	self->vram = info.vram_size;
 	self->used = info.vram_used;
 	ASSERT_EQ(0, vsvm_query_stats(self->t.dev.fd, &self->before));
+	vt_pagemap_reset(&self->t.dev);
 }
 
 FIXTURE_TEARDOWN(oversub)
@@ -134,6 +137,7 @@ TEST_F_TIMEOUT(oversub, working_set, SECONDS)
 	};
 	struct drm_vsvm_stats s;
 	struct vt_buf b;
+	long longest;
 	int pass;
 
 	if (len > MOST || 3 * len > vt_mem_available())
@@ -146,6 +150,9 @@ TEST_F_TIMEOUT(oversub, working_set, SECONDS)
 	vsvm_stats_sub(&s, &self->before);
 	EXPECT_EQ(0u, s.jobs_failed);
 	EXPECT_LT(0u, s.evictions);
+	longest = vt_pagemap_number(&self->t.dev, "longest_evict");
+	TH_LOG("%llu evictions, the longest %ld us", s.evictions, longest);
+	EXPECT_GT(LONGEST_EVICT_US, longest);
 	ASSERT_EQ(0, vt_buf_check(&b));
 	vt_buf_unmap(&b);
 	/* Page tables stay as long as the address space. */

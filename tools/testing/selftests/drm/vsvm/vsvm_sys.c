@@ -28,11 +28,44 @@ long vt_log_number(const char *text)
 	return number;
 }
 
+static void debugfs_path(char *path, size_t size, const struct vsvm_dev *dev,
+			 const char *file)
+{
+	snprintf(path, size, "/sys/kernel/debug/dri/%s/%s", dev->name, file);
+}
+
 int vt_tell(const struct vt *t, const char *file, const char *text)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "/sys/kernel/debug/dri/%s/%s", t->dev.name,
-		 file);
+	debugfs_path(path, sizeof(path), &t->dev, file);
 	return vsvm_write_file(path, text);
+}
+
+long vt_pagemap_number(const struct vsvm_dev *dev, const char *name)
+{
+	char path[PATH_MAX], line[128], *found;
+	long number, most = -1;
+	FILE *file;
+
+	debugfs_path(path, sizeof(path), dev, "drm_pagemap");
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file)) {
+		found = strstr(line, name);
+		if (!found || sscanf(found + strlen(name), ": %ld", &number) != 1)
+			continue;
+		most = number > most ? number : most;
+	}
+	fclose(file);
+	return most;
+}
+
+void vt_pagemap_reset(const struct vsvm_dev *dev)
+{
+	char path[PATH_MAX];
+
+	debugfs_path(path, sizeof(path), dev, "drm_pagemap");
+	vsvm_write_file(path, "0");
 }

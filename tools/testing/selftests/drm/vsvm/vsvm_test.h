@@ -179,6 +179,12 @@ long vt_log_number(const char *text);
 
 /* Write @text to a file of the GPU in debugfs. */
 int vt_tell(const struct vt *t, const char *file, const char *text);
+/*
+ * What drm_pagemap tells about the GPU there: the largest number that follows
+ * @name, over its pagemaps, or -1. From zero again after vt_pagemap_reset().
+ */
+long vt_pagemap_number(const struct vsvm_dev *dev, const char *name);
+void vt_pagemap_reset(const struct vsvm_dev *dev);
 
 /**
  * struct vt_ufence - a user fence, for the jobs of one queue after another
