@@ -12,6 +12,8 @@
  *	fail_errno
  *	hide_copy	have no copy_to_devmem()
  *	rotate_pfns	give an allocation's pages with the first one last
+ *	invalidate	so many times, take a range's pages back in the middle of a
+ *			fault, between the look at them and the page table
  *	hold_fault	keep a reference to the next page that a CPU faults on
  *			(1), until it is let go (0)
  *	unguarded	do not make up for what mm and drm_gpusvm do wrong: the page
@@ -47,6 +49,7 @@ static struct {
 	u32 fail_errno;
 	bool hide_copy;
 	bool rotate_pfns;
+	atomic_t invalidate;
 	bool hold;
 	bool unguarded;
 	struct page *held;
@@ -163,6 +166,16 @@ int vsvm_inject_migrated(struct vsvm_bo *bo, int err)
 		vsvm_bo_release(bo);
 	}
 	return err;
+}
+
+/**
+ * vsvm_inject_invalidation - a range is about to be mapped
+ *
+ * Return: whether its pages are to be invalidated first.
+ */
+bool vsvm_inject_invalidation(void)
+{
+	return atomic_dec_if_positive(&vsvm_inject.invalidate) >= 0;
 }
 
 static int vsvm_inject_hold_get(void *data, u64 *value)
@@ -297,6 +310,8 @@ void vsvm_inject_debugfs(struct vsvm_device *vdev, struct dentry *root)
 	debugfs_create_bool("hide_copy", 0600, dir, &vsvm_inject.hide_copy);
 	debugfs_create_bool("rotate_pfns", 0600, dir, &vsvm_inject.rotate_pfns);
 	debugfs_create_bool("unguarded", 0600, dir, &vsvm_inject.unguarded);
+	debugfs_create_atomic_t("invalidate", 0600, dir,
+				&vsvm_inject.invalidate);
 	debugfs_create_file_unsafe("hold_fault", 0600, dir, NULL,
 				   &vsvm_inject_hold_fops);
 	debugfs_create_file("populate", 0200, dir, vdev,

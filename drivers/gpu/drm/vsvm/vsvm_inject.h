@@ -20,6 +20,7 @@ vsvm_inject_ops(const struct drm_pagemap_devmem_ops *ops);
 void vsvm_inject_pfns(unsigned long *pfn, unsigned long npages);
 vm_fault_t vsvm_inject_faulted(struct vm_fault *vmf, vm_fault_t result);
 int vsvm_inject_migrated(struct vsvm_bo *bo, int err);
+bool vsvm_inject_invalidation(void);
 void vsvm_inject_debugfs(struct vsvm_device *vdev, struct dentry *root);
 
 #else
@@ -53,6 +54,11 @@ static inline vm_fault_t vsvm_inject_faulted(struct vm_fault *vmf,
 static inline int vsvm_inject_migrated(struct vsvm_bo *bo, int err)
 {
 	return err;
+}
+
+static inline bool vsvm_inject_invalidation(void)
+{
+	return false;
 }
 
 static inline void vsvm_inject_debugfs(struct vsvm_device *vdev,

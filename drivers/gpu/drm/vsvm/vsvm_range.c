@@ -27,6 +27,7 @@
 
 #include "vsvm_copy.h"
 #include "vsvm_exclusive.h"
+#include "vsvm_inject.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
 
@@ -573,6 +574,8 @@ int vsvm_range_map(struct vsvm_vm *vm, struct vsvm_range *range)
 			     vsvm_pt_large(range));
 	if (err)
 		return err;
+	if (vsvm_inject_invalidation())
+		vsvm_range_unmap(vm, range);
 	guard(mutex)(&vm->staging_lock);
 	drm_gpusvm_notifier_lock(&vm->svm);
 	if (!drm_gpusvm_pages_valid(&vm->svm, &range->pages)) {

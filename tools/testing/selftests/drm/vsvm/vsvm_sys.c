@@ -42,6 +42,27 @@ int vt_tell(const struct vt *t, const char *file, const char *text)
 	return vsvm_write_file(path, text);
 }
 
+long vt_read_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	long number = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%ld", &number) != 1)
+		number = -1;
+	fclose(file);
+	return number;
+}
+
+long vt_ask(const struct vt *t, const char *file)
+{
+	char path[PATH_MAX];
+
+	debugfs_path(path, sizeof(path), &t->dev, file);
+	return vt_read_number(path);
+}
+
 long vt_pagemap_number(const struct vsvm_dev *dev, const char *name)
 {
 	char path[PATH_MAX], line[128], *found;

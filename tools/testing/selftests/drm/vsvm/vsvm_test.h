@@ -177,8 +177,13 @@ void vt_swap_end(void);
 /* The number that follows @text in the last message that has it, or -1. */
 long vt_log_number(const char *text);
 
+/* The number in a file of the kernel, or -1. */
+long vt_read_number(const char *path);
+
 /* Write @text to a file of the GPU in debugfs. */
 int vt_tell(const struct vt *t, const char *file, const char *text);
+/* The number in one, or -1. */
+long vt_ask(const struct vt *t, const char *file);
 /*
  * What drm_pagemap tells about the GPU there: the largest number that follows
  * @name, over its pagemaps, or -1. From zero again after vt_pagemap_reset().
