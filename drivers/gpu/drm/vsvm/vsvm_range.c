@@ -136,6 +136,9 @@ static void vsvm_range_retire(struct vsvm_vm *vm, struct vsvm_range *range)
 	range->gone = true;
 	range->disturbed = true;
 	range->pages.flags.unmapped = true;
+	/* Nor does the collector, which would remove it once more. */
+	guard(spinlock)(&vm->gc_lock);
+	list_del_init(&range->gc_link);
 }
 
 /**
@@ -175,10 +178,9 @@ static struct vsvm_range *vsvm_svm_next_of(struct vsvm_vm *vm,
 	return range;
 }
 
-/* It would hold VRAM for all of what it was. */
+/* It would hold VRAM for all of what it was. Consumes a reference. */
 static void vsvm_svm_send_home(struct vsvm_vm *vm, struct vsvm_range *range)
 {
-	vsvm_range_get(range);
 	scoped_guard(spinlock, &vm->gc_lock)
 		list_add_tail(&range->gc_link, &vm->home_list);
 	vsvm_vm_queue_work(vm, &vm->gc_work);
@@ -191,9 +193,12 @@ static void vsvm_svm_collect(struct vsvm_vm *vm)
 
 	lockdep_assert_held(&vm->lock);
 	while ((range = vsvm_svm_next_of(vm, &vm->gc_list))) {
+		vsvm_range_get(range);
+		vsvm_range_remove(vm, range);
 		if (range->base.flags.partial_unmap)
 			vsvm_svm_send_home(vm, range);
-		vsvm_range_remove(vm, range);
+		else
+			vsvm_range_put(range);
 	}
 }
 
@@ -240,7 +245,7 @@ static void vsvm_svm_add_garbage(struct vsvm_vm *vm, struct vsvm_range *range,
 {
 	drm_gpusvm_range_set_unmapped(&range->base, &range->pages, 1, mmu_range);
 	scoped_guard(spinlock, &vm->gc_lock) {
-		if (list_empty(&range->gc_link))
+		if (!range->gone && list_empty(&range->gc_link))
 			list_add_tail(&range->gc_link, &vm->gc_list);
 	}
 	vsvm_vm_queue_work(vm, &vm->gc_work);

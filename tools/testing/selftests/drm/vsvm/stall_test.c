@@ -83,6 +83,15 @@ static int monitor_give(int fd, __u8 *p, __u8 value)
 	return ioctl(fd, UFFDIO_COPY, &copy) ? -errno : 0;
 }
 
+static int monitor_give_zeroes(int fd, __u8 *p, size_t len)
+{
+	struct uffdio_zeropage zero = {
+		.range = { .start = vsvm_addr(p), .len = len },
+	};
+
+	return ioctl(fd, UFFDIO_ZEROPAGE, &zero) ? -errno : 0;
+}
+
 /* The first queue stalls, at the first page of the monitor's memory. */
 FIXTURE_SETUP(stall)
 {
@@ -212,6 +221,41 @@ TEST_F_TIMEOUT(stall, range_goes, SECONDS)
 	ASSERT_EQ(0, monitor_give(self->fd, self->p, 20));
 	ASSERT_EQ(0, vt_work_end(&self->stalled));
 	EXPECT_EQ(21, self->p[0]);
+}
+
+/*
+ * A part of its memory is unmapped, and while the collector is on its way to take
+ * the range away, somebody else does.
+ */
+TEST_F_TIMEOUT(stall, range_goes_twice, SECONDS)
+{
+	unsigned int i, queue;
+	struct vt_work w[4];
+	__u8 *p[4];
+
+	for (i = 0; i < 8; i++) {
+		for (queue = 1; queue < 4; queue++) {
+			p[queue] = monitored(self->fd, LEN);
+			ASSERT_NE(NULL, p[queue]);
+			ASSERT_EQ(0, vt_work_begin(&w[queue], &self->t, queue,
+						   p[queue], PAGE, 1));
+			ASSERT_EQ(p[queue], monitor_event(self->fd));
+			munmap(p[queue] + MIB, MIB);
+			EXPECT_EQ(0, vsvm_madvise(self->t.dev.fd, self->t.vm,
+						  p[queue], MIB,
+						  DRM_VSVM_MADVISE_GRANULARITY,
+						  64 * KIB));
+		}
+		for (queue = 1; queue < 4; queue++) {
+			ASSERT_EQ(0, monitor_give(self->fd, p[queue], 20));
+			ASSERT_EQ(0, monitor_give_zeroes(self->fd,
+							 p[queue] + PAGE,
+							 MIB - PAGE));
+			ASSERT_EQ(0, vt_work_end(&w[queue]));
+			EXPECT_EQ(21, p[queue][0]);
+			munmap(p[queue], MIB);
+		}
+	}
 }
 
 TEST_F_TIMEOUT(stall, memory_goes, SECONDS)
