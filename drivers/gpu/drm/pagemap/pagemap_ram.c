@@ -45,11 +45,13 @@ struct folio *pagemap_ram_page(int nid)
 
 /*
  * What is free already; with time left, what reclaim and compaction make free in
- * one attempt. No __GFP_RETRY_MAYFAIL: more of them found no more blocks.
+ * one attempt that waits for no page. To insist finds no more blocks, and may take
+ * far longer.
  */
 gfp_t pagemap_ram_block_gfp(const struct drm_pagemap_budget *budget)
 {
-	return pagemap_budget_left(budget) ? GFP_TRANSHUGE : GFP_TRANSHUGE_LIGHT;
+	return pagemap_budget_left(budget) ? GFP_TRANSHUGE | __GFP_NORETRY :
+					     GFP_TRANSHUGE_LIGHT;
 }
 EXPORT_SYMBOL_IF_KUNIT(pagemap_ram_block_gfp);
 
