@@ -23,8 +23,13 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE	25
 #endif
-/* As in load_test: seconds are bad, but a machine may have other things to do. */
-#define SECOND		((unsigned int)vt_scaled(1000))
+/*
+ * In ms. What waits for memory waits for a second in all, but the last attempt at
+ * it may take longer: several seconds were seen with KASAN on an emulated machine
+ * that had other things to do. Without a bound it would be each block.
+ */
+#define LONGEST_EVICT	((unsigned int)vt_scaled(10000))
+#define LONGEST_OBJECT	((unsigned int)vt_scaled(20000))
 
 #define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
 #define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
@@ -239,8 +244,8 @@ TEST_F_TIMEOUT(pieces, vram_is_wanted, SECONDS)
 	split = vt_pagemap_number(&t->dev, "block_split");
 	TH_LOG("%llu ms for an object at worst, %ld us for an eviction; %ld blocks split",
 	       worst, longest, split);
-	EXPECT_GT(3 * SECOND, worst);
-	EXPECT_GT(3000l * SECOND, longest);
+	EXPECT_GT(LONGEST_OBJECT, worst);
+	EXPECT_GT(1000l * LONGEST_EVICT, longest);
 	EXPECT_LT(self->b.len / LARGE_PAGE / 4,
 		  (size_t)vt_pagemap_number(&t->dev, "evictions"));
 	if (variant->whole)
