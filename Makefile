@@ -15,7 +15,7 @@ KIND ?= debug
 MM_KIND = $(if $(filter fixed,$(MM)),mm-)$(KIND)
 
 .PHONY: help demo test kernel modules vm kunit selftest hwtest device pci stress fuzz
-.PHONY: coverage consumers tools path bench defects mm-fixes check docs apply clean
+.PHONY: coverage consumers tools path bench defects mm-fixes test-long check docs apply clean
 
 help:
 	@echo 'make demo [INPUT=file]     run the demonstration in a virtual machine'
@@ -34,6 +34,7 @@ help:
 	@echo 'make bench [ROUNDS=n]      copies, faults and overlap, with the hardware in the kernel and outside'
 	@echo "make defects               the known defects of the kernel's own implementation: it, and this one"
 	@echo "make mm-fixes              tests for what the patches for mm mend, without and with them"
+	@echo 'make test-long [TIME=s]    what make test has no time for, or TIME seconds for each part'
 	@echo 'make check                 static checks: style, warnings, sparse, kernel-doc, scripts'
 	@echo 'make kernel [KIND=bench]   build a kernel, the modules and the user programs'
 	@echo 'make modules [KIND=bench]  build the modules again, in seconds'
@@ -42,7 +43,7 @@ help:
 	@echo 'make apply KSRC=dir        put the overlay and its hook lines into a kernel tree'
 	@echo 'make clean                 remove build/ (the cache stays: ~/.cache/drm-pagemap)'
 	@echo
-	@echo 'KIND is debug (KASAN, lockdep, kmemleak, ...; the default), bench (fast), or coverage (gcov).'
+	@echo 'KIND is debug (KASAN, lockdep, kmemleak, ...; the default), bench (fast), coverage (gcov) or kcsan.'
 	@echo 'MM=fixed has the kernel with the patches in $(SCRIPTS)/mm: for kernel, modules and vm.'
 	@echo 'KSRC=dir uses a kernel tree of yours, by a copy; with KBUILD_OUTPUT=dir,'
 	@echo '"make modules" only builds, in that object directory.'
@@ -70,6 +71,10 @@ bench:
 
 defects:
 	@$(SCRIPTS)/defects.sh
+
+test-long: export SECONDS_OF_STRESS = $(or $(TIME),900)
+test-long:
+	@$(SCRIPTS)/test.sh stress stress_plain stress_pci migrate_pci fuzz_long swiotlb limits mm_fixes defects kcsan
 
 mm-fixes:
 	@$(SCRIPTS)/mm-fixes.sh

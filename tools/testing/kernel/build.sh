@@ -8,7 +8,7 @@
 #        build.sh output DIR      the modules in an object directory of the user's
 #        build.sh source          only get the source, print where it is
 #
-# KIND is bench, debug or coverage; with mm- before it (mm-debug) it is a kernel
+# KIND is bench, debug, coverage or kcsan; with mm- before it (mm-debug) it is a kernel
 # with the patches in mm/. Building is done in the cache, under its lock; what came out is
 # copied to the clone's build/, where vm.sh takes it from.
 
@@ -146,6 +146,8 @@ main()
 	kernel|modules|peer)
 		fragments "${kind:-debug}" >/dev/null
 		kind=${kind:-debug}
+		# Races of others are theirs: the overlay's Makefiles say otherwise.
+		[ "${kind#mm-}" != kcsan ] || export KCSAN_SANITIZE=n
 		prepare "$kind"
 		objects_dir "$kind"
 		"build_$what" "$kind"

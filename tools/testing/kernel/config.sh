@@ -8,9 +8,9 @@ fragments()
 {
 	case ${1#mm-} in
 	bench)	echo "$KDIR/base.config" ;;
-	debug|coverage|consumers)
+	debug|coverage|consumers|kcsan)
 		echo "$KDIR/base.config"; echo "$KDIR/${1#mm-}.config" ;;
-	*)	die "no kernel is called '$1' (there are: $KINDS coverage, and each with mm- before it)" ;;
+	*)	die "no kernel is called '$1' (there are: $KINDS coverage kcsan, and each with mm- before it)" ;;
 	esac
 }
 

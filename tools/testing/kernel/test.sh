@@ -4,14 +4,18 @@
 # usage: test.sh PART...
 #
 # Runs the parts (scripts, hwtest, device, kunit, selftest, pci, iommu, vram, demo,
-# consumers, tools, path, check, stress, fuzz) and ends with one line "N passed, N failed" that counts the cases of all of
+# consumers, tools, path, check, stress, fuzz, and those of long.sh) and ends with one
+# line "N passed, N failed" that counts the cases of all of
 # them. A part goes on after a failure in another, so that one run tells everything.
-# KERNEL is the kind of kernel for what runs in one, if it is not to be debug.
+# KERNEL is the kind of kernel for what runs in one, if it is not to be debug; SELFTESTS
+# are the programs of the part selftest, if it is not to be all of them; PARAMETERS
+# are more of vsvm's for stress; WITHIN is a command to run each self-test by.
 
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 . "$KDIR/packages.sh"
 . "$KDIR/tap.sh"
 . "$KDIR/pci.sh"
+. "$KDIR/long.sh"
 
 # built COMMAND...: build.sh, once for each set of arguments
 built()
@@ -37,7 +41,8 @@ in_vm()
 	while [ $# -gt 0 ]; do
 		rc=0
 		say "$name: $# programs in a virtual machine (limit $limit s)"
-		"$KDIR/vm.sh" --kernel "$KERNEL" --name "$name" --timeout "$limit" --leaks --progress "${vm_args[@]}" -- "$runner" "$@" || rc=$?
+		"$KDIR/vm.sh" --kernel "$KERNEL" --name "$name" --timeout "$limit" --leaks --progress "${vm_args[@]}" -- \
+			${WITHIN:+env "WITHIN=$WITHIN"} "$runner" "$@" || rc=$?
 		add_results "$name"
 		add_status "$name, kernel log and end" "$rc"
 		case $rc in
@@ -88,9 +93,10 @@ part_selftest()
 	local list
 	built modules "$KERNEL" || { add_fail selftest "the $KERNEL kernel or its modules do not build"; return; }
 	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f ! -name pci_test -printf '%f\n' | sort)
+	[ -z "${SELFTESTS:-}" ] || read -ra list <<<"$SELFTESTS"
 	[ "${#list[@]}" -gt 0 ] || { add_fail selftest "there are no self-tests"; return; }
 	if [ "${TRANSPORT:-local}" = pci ]; then
-		list+=(pci_test)
+		[ -n "${SELFTESTS:-}" ] || list+=(pci_test)
 		vm_args=(--device-args "$PCI_DEVICE_ARGS")
 	fi
 	in_vm selftest 3600 selftest "${list[@]}"
@@ -104,7 +110,7 @@ part_stress()
 	built modules "$KERNEL" || { add_fail stress "the $KERNEL kernel or its modules do not build"; return; }
 	[ "$KERNEL" = debug ] || name=$KERNEL-$name
 	"$KDIR/vm.sh" --kernel "$KERNEL" --name "$name" --timeout $((seconds * 4 + 600)) --leaks --progress -- \
-		sh -c "modprobe zram; modprobe vsvm vram_mb=16 devices=2 && VSVM_SECONDS=$seconds /tests/model_test >/results/model_test.tap && unload" || rc=$?
+		sh -c "modprobe zram; modprobe vsvm vram_mb=16 devices=2 ${PARAMETERS:-} && VSVM_SECONDS=$seconds /tests/model_test >/results/model_test.tap && unload" || rc=$?
 	add_results "$name"
 	add_status "stress, kernel log and end" "$rc"
 	if grep -q 'an interrupt got lost' "$BUILD/vm/$name/console.log"; then
