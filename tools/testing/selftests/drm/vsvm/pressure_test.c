@@ -24,12 +24,11 @@
 #define MADV_COLLAPSE	25
 #endif
 /*
- * In ms. What waits for memory waits for a second in all, but the last attempt at
- * it may take longer: several seconds were seen with KASAN on an emulated machine
- * that had other things to do. Without a bound it would be each block.
+ * In ms, on a machine that may have other things to do: the budget is a second, and
+ * an attempt that is begun when it is almost used up takes its time.
  */
-#define LONGEST_EVICT	((unsigned int)vt_scaled(10000))
-#define LONGEST_OBJECT	((unsigned int)vt_scaled(20000))
+#define LONGEST_EVICT	((unsigned int)vt_scaled(3000))
+#define LONGEST_OBJECT	((unsigned int)vt_scaled(5000))
 
 #define MIN_FREE	"/proc/sys/vm/min_free_kbytes"
 #define HUGE_PAGES	"/proc/sys/vm/nr_hugepages"
