@@ -18,8 +18,8 @@
 
 /* Who does nothing else for so long hangs. */
 #define HANG_MS		(vt_timeout(90) * 1000ull)
-/* For an allocation. The budget is a second; copies and slow machines have theirs. */
-#define LONGEST_EVICT_US	(vt_timeout(5) * 1000000l)
+/* For an allocation. The budget is a second; copies and busy machines have theirs. */
+#define LONGEST_EVICT_US	(vt_timeout(10) * 1000000l)
 /* Processes that are killed are replaced, but not at the very end. */
 #define LAST_START_MS	2000
 

@@ -16,7 +16,7 @@
 #define SECONDS		vt_timeout(240)
 #define MOST		(256 * MIB)
 /* As in model_test. */
-#define LONGEST_EVICT_US	(vt_timeout(5) * 1000000l)
+#define LONGEST_EVICT_US	(vt_timeout(10) * 1000000l)
 
 enum pattern { SEQUENTIAL, STRIDED, RANDOM };
 
