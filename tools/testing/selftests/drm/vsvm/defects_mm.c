@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "defects.h"
@@ -168,84 +170,77 @@ enum result test_m9(struct vt *t)
 		   lost_shared, lost_free);
 }
 
-/* Takes all pages away, at some time after it was told to. */
+/* Takes all pages away, at a time that it is told. */
 struct zapper {
 	pthread_t thread;
 	__u8 *p;
-	__u64 seed;
-	unsigned int max_us;
-	int go[2];
+	__u64 at;	/* ns; 0: wait for it */
+	bool stop;
 };
+
+static __u64 now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
 
 static void *zap(void *arg)
 {
 	struct zapper *z = arg;
-	char c;
+	__u64 at;
 
-	while (read(z->go[0], &c, 1) == 1 && c) {
-		usleep(vt_random_below(&z->seed, z->max_us));
+	while (!__atomic_load_n(&z->stop, __ATOMIC_ACQUIRE)) {
+		at = __atomic_load_n(&z->at, __ATOMIC_ACQUIRE);
+		if (!at || now_ns() < at)
+			continue;
 		madvise(z->p, LARGE_PAGE, MADV_DONTNEED);
+		__atomic_store_n(&z->at, 0, __ATOMIC_RELEASE);
 	}
 	return NULL;
 }
 
-/* Small pages, and then the second half of a huge page. */
-static void fill_half_huge(__u8 *p)
+/* What is left of a huge page is mapped by a page table, and is split to go. */
+static void move_half_huge(struct vt *t, struct zapper *z, __u64 zap_after)
 {
-	int i;
-
-	madvise(p, LARGE_PAGE, MADV_DONTNEED);
-	madvise(p, LARGE_PAGE, MADV_HUGEPAGE);
-	for (i = 0; i < PAGES_OF(LARGE_PAGE); i++)
-		p[i * PAGE] = i % 251 + 1;
-	madvise(p, LARGE_PAGE / 2, MADV_DONTNEED);
-	for (i = 0; i < PAGES_OF(LARGE_PAGE) / 2; i++)
-		p[i * PAGE] = i % 251 + 1;
-}
-
-static int count_wrong(const __u8 *p)
-{
-	int i, wrong = 0;
-
-	for (i = 0; i < PAGES_OF(LARGE_PAGE); i++)
-		wrong += p[i * PAGE] && p[i * PAGE] != i % 251 + 1;
-	return wrong;
+	z->p[LARGE_PAGE / 2] = 1;
+	madvise(z->p, LARGE_PAGE / 2, MADV_DONTNEED);
+	__atomic_store_n(&z->at, now_ns() + zap_after, __ATOMIC_RELEASE);
+	/* In one piece: what does not move is not tried again by parts. */
+	inject_populate(t, z->p, LARGE_PAGE, 0);
 }
 
 /*
  * The page table goes while mm, collecting, has let go of it to split the huge
- * page.
+ * page. All is collected once more then, beyond the end of the arrays.
  */
 enum result test_m10(struct vt *t)
 {
-	struct zapper z = { .seed = vt_seed() };
-	__u64 end = vt_now_ms() + 20000;
+	__u64 begun, took = 1000000, seed = vt_seed(), end = vt_now_ms() + 30000;
+	struct zapper z = {};
 	int rounds, wrong = 0;
-	char go = 1;
 
 	z.p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-	if (!z.p || pipe(z.go))
+	if (!z.p || madvise(z.p, LARGE_PAGE, MADV_HUGEPAGE))
 		return broken("memory", -ENOMEM);
-	fill_half_huge(z.p);
-	z.max_us = vt_now_ms();
-	vsvm_prefetch(t->dev.fd, t->vm, z.p, LARGE_PAGE, DRM_VSVM_LOC_DEVICE,
-		      NULL, NULL);
-	z.max_us = (vt_now_ms() - z.max_us + 1) * 1000;
 	if (pthread_create(&z.thread, NULL, zap, &z))
 		return broken("thread", -EAGAIN);
 	for (rounds = 0; vt_now_ms() < end && !wrong; rounds++) {
-		fill_half_huge(z.p);
-		if (write(z.go[1], &go, 1) != 1)
-			break;
-		vsvm_prefetch(t->dev.fd, t->vm, z.p, LARGE_PAGE,
-			      DRM_VSVM_LOC_DEVICE, NULL, NULL);
-		wrong = count_wrong(z.p);
+		begun = now_ns();
+		/* Early: mm collects before anything else happens. */
+		move_half_huge(t, &z, vt_random_below(&seed, took) >>
+				      vt_random_below(&seed, 8));
+		took = (3 * took + now_ns() - begun) / 4;
+		while (__atomic_load_n(&z.at, __ATOMIC_ACQUIRE))
+			sched_yield();
+		wrong = z.p[0] || z.p[LARGE_PAGE / 2] || z.p[LARGE_PAGE - 1];
+		madvise(z.p, LARGE_PAGE, MADV_DONTNEED);
 	}
-	go = 0;
-	if (write(z.go[1], &go, 1) == 1)
-		pthread_join(z.thread, NULL);
-	return saw(wrong ? FAIL : PASS, "round %d: %d pages have another's content",
-		   rounds, wrong);
+	__atomic_store_n(&z.stop, true, __ATOMIC_RELEASE);
+	pthread_join(z.thread, NULL);
+	return saw(wrong ? FAIL : PASS, "round %d: %s", rounds,
+		   wrong ? "other content" : "all pages were empty");
 }
 
 static int write_as_child(__u8 *p, size_t len)
