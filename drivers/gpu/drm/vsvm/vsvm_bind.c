@@ -26,12 +26,11 @@
 
 /* Takes what is mapped from the GPU, with the object reserved. Anything? */
 static bool vsvm_binding_clear(struct vsvm_push *push,
-			       struct vsvm_binding *binding)
+			       struct vsvm_binding *binding, u64 start, u64 end)
 {
-	const u64 end = vsvm_binding_end(binding);
 	u64 first = U64_MAX, last = 0, addr;
 
-	for (addr = binding->base.va.addr; addr < end;
+	for (addr = start; addr < end;
 	     addr = ALIGN_DOWN(addr, VSVM_WINDOW) + VSVM_WINDOW) {
 		struct vsvm_window *window = vsvm_window_at(binding, addr);
 
@@ -40,8 +39,9 @@ static bool vsvm_binding_clear(struct vsvm_push *push,
 		vsvm_pt_clear(push, &window->ptes);
 		WRITE_ONCE(window->mapped, false);
 		vsvm_binding_gem(binding)->mapped--;
-		first = min(first, addr);
-		last = addr + vsvm_window_size(binding, addr);
+		first = min(first, vsvm_window_start(binding, addr));
+		last = vsvm_window_start(binding, addr) +
+		       vsvm_window_size(binding, addr);
 	}
 	if (last)
 		vsvm_pt_flush(push, vsvm_binding_vm(binding), first, last - first);
@@ -78,7 +78,9 @@ void vsvm_bind_zap(struct vsvm_gem *gem)
 	vsvm_push_begin(&push, &vdev->ring[VSVM_HW_PAGING], &wait.sub);
 	drm_gem_for_each_gpuvm_bo(vm_bo, vsvm_gem_obj(gem)) {
 		drm_gpuvm_bo_for_each_va(va, vm_bo) {
-			vsvm_binding_clear(&push, to_vsvm_binding(va));
+			vsvm_binding_clear(&push, to_vsvm_binding(va),
+					   va->va.addr,
+					   va->va.addr + va->va.range);
 			cond_resched();
 		}
 	}
@@ -86,7 +88,9 @@ void vsvm_bind_zap(struct vsvm_gem *gem)
 	WARN_ON_ONCE(gem->mapped);
 }
 
-static void vsvm_binding_zap(struct vsvm_binding *binding)
+/* As vsvm_bind_zap(), for the windows that an area touches. */
+static void vsvm_binding_zap_area(struct vsvm_binding *binding, u64 start,
+				  u64 end)
 {
 	struct vsvm_device *vdev = vsvm_binding_vm(binding)->vdev;
 	struct vsvm_wait wait;
@@ -94,8 +98,14 @@ static void vsvm_binding_zap(struct vsvm_binding *binding)
 
 	vsvm_wait_init(&wait);
 	vsvm_push_begin(&push, &vdev->ring[VSVM_HW_PAGING], &wait.sub);
-	if (vsvm_binding_clear(&push, binding))
+	if (vsvm_binding_clear(&push, binding, start, end))
 		vsvm_bind_wait(vdev, &push, &wait);
+}
+
+static void vsvm_binding_zap(struct vsvm_binding *binding)
+{
+	vsvm_binding_zap_area(binding, binding->base.va.addr,
+			      vsvm_binding_end(binding));
 }
 
 /* The tables were taken away: no entry is of use any more. */
@@ -135,6 +145,42 @@ static void vsvm_binding_remove(struct vsvm_vm *vm, struct vsvm_binding *binding
 		vsvm_pt_detach(vm, &binding->window[i].ptes);
 	drm_gpuva_remove(&binding->base);
 	kvfree(binding);
+}
+
+/* The GPU has the windows between two addresses no more, until it faults. */
+static void vsvm_binding_reclaim(struct vsvm_vm *vm,
+				 struct vsvm_binding *binding,
+				 const struct vsvm_cold *cold)
+{
+	const u64 start = max(cold->start, binding->base.va.addr);
+	const u64 end = min(cold->start + cold->size, vsvm_binding_end(binding));
+	struct vsvm_gem *gem = vsvm_binding_gem(binding);
+	u64 addr;
+
+	dma_resv_lock(vsvm_gem_obj(gem)->resv, NULL);
+	vsvm_binding_zap_area(binding, start, end);
+	if (!gem->mapped)
+		vsvm_tt_unmap(gem);
+	dma_resv_unlock(vsvm_gem_obj(gem)->resv);
+	for (addr = start; addr < end;
+	     addr = ALIGN_DOWN(addr, VSVM_WINDOW) + VSVM_WINDOW)
+		vsvm_pt_release(vm, &vsvm_window_at(binding, addr)->ptes);
+}
+
+/**
+ * vsvm_bind_reclaim - take a page table from the objects that use it
+ * @vm: address space, locked
+ * @cold: the table
+ *
+ * And with it those below, if there are any.
+ */
+void vsvm_bind_reclaim(struct vsvm_vm *vm, const struct vsvm_cold *cold)
+{
+	struct drm_gpuva *va;
+
+	drm_gpuvm_for_each_va_range(va, &vm->gpuvm, cold->start,
+				    cold->start + cold->size)
+		vsvm_binding_reclaim(vm, to_vsvm_binding(va), cold);
 }
 
 static struct vsvm_binding *

@@ -14,6 +14,7 @@
 #include "vsvm_bind.h"
 #include "vsvm_binding.h"
 #include "vsvm_gem.h"
+#include "vsvm_quota.h"
 #include "vsvm_vm.h"
 
 /* Room in VRAM, and a large page that is none: two reasons to look again. */
@@ -165,6 +166,30 @@ static int vsvm_bind_fault_once(struct vsvm_vm *vm, struct vsvm_binding *binding
 	return err;
 }
 
+static int vsvm_bind_fault_locked(struct vsvm_vm *vm, u64 addr, u32 access)
+{
+	struct vsvm_bind_try try = { .large = true, .room = true };
+	struct vsvm_binding *binding;
+	unsigned int tries = 0;
+	struct drm_gpuva *va;
+	int err;
+
+	if (READ_ONCE(vm->closed))
+		return -ECANCELED;
+	if (vsvm_vm_broken(vm))
+		return -EIO;
+	va = drm_gpuva_find_first(&vm->gpuvm, addr, 1);
+	if (!va)
+		return -EFAULT;
+	binding = to_vsvm_binding(va);
+	if (binding->readonly && access != VSVM_HW_READ)
+		return -EFAULT;
+	do {
+		err = vsvm_bind_fault_once(vm, binding, addr, &try);
+	} while (err == -EAGAIN && ++tries < VSVM_BIND_TRIES);
+	return err;
+}
+
 /**
  * vsvm_bind_fault - serve a fault of the GPU where buffer objects are bound
  * @queue: which stalls
@@ -181,26 +206,15 @@ static int vsvm_bind_fault_once(struct vsvm_vm *vm, struct vsvm_binding *binding
  */
 int vsvm_bind_fault(struct vsvm_queue *queue, u64 addr, u32 access)
 {
-	struct vsvm_bind_try try = { .large = true, .room = true };
 	struct vsvm_vm *vm = queue->vm;
-	struct vsvm_binding *binding;
 	unsigned int tries = 0;
-	struct drm_gpuva *va;
 	int err;
 
-	guard(mutex)(&vm->lock);
-	if (READ_ONCE(vm->closed))
-		return -ECANCELED;
-	if (vsvm_vm_broken(vm))
-		return -EIO;
-	va = drm_gpuva_find_first(&vm->gpuvm, addr, 1);
-	if (!va)
-		return -EFAULT;
-	binding = to_vsvm_binding(va);
-	if (binding->readonly && access != VSVM_HW_READ)
-		return -EFAULT;
+	vsvm_reclaim(vm);
 	do {
-		err = vsvm_bind_fault_once(vm, binding, addr, &try);
-	} while (err == -EAGAIN && ++tries < VSVM_BIND_TRIES);
+		scoped_guard(mutex, &vm->lock)
+			err = vsvm_bind_fault_locked(vm, addr, access);
+	} while (err == -ENOSPC && ++tries < VSVM_BIND_TRIES &&
+		 vsvm_reclaim_tables(vm));
 	return err;
 }

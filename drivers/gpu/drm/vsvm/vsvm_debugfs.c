@@ -58,6 +58,8 @@ static int vsvm_stats_show(struct seq_file *m, void *data)
 			   vsvm_stat_read(vdev, i));
 	seq_printf(m, "svm_bytes: %lld\n", atomic64_read(&vdev->svm_bytes));
 	seq_printf(m, "gem_bytes: %lld\n", atomic64_read(&vdev->gem_bytes));
+	seq_printf(m, "table_bytes: %lld\n",
+		   atomic64_read(&vdev->pool[VSVM_POOL_TABLES].used));
 	return 0;
 }
 
@@ -248,6 +250,8 @@ void vsvm_debugfs_init(struct drm_minor *minor)
 	debugfs_create_file("reset", 0200, root, vdev, &vsvm_reset_fops);
 	debugfs_create_file("halt", 0200, root, vdev, &vsvm_halt_fops);
 	debugfs_create_file("unplug", 0200, root, vdev, &vsvm_unplug_fops);
+	debugfs_create_u64("table_limit", 0600, root,
+			   &vdev->pool[VSVM_POOL_TABLES].limit);
 	vsvm_peer_debugfs(vdev, root);
 	vsvm_bench_debugfs(vdev, root);
 	vsvm_inject_debugfs(vdev, root);

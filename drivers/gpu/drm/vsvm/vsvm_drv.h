@@ -71,6 +71,7 @@
 #include <linux/xarray.h>
 
 #include "vsvm_config.h"
+#include "vsvm_quota.h"
 #include "vsvm_ring.h"
 #include "vsvm_transport.h"
 
@@ -157,6 +158,7 @@ enum vsvm_stat {
  * @vms: address spaces that are not closed
  * @quota_lock: protects @quota_vms
  * @quota_vms: address spaces that are not freed
+ * @pool: what all of them share
  * @copied_until: time of the last copy's end, in ns, by direction; 1 is to VRAM
  * @stats: counters, by enum vsvm_stat
  */
@@ -211,6 +213,7 @@ struct vsvm_device {
 	/* The other list. */
 	spinlock_t quota_lock;
 	struct list_head quota_vms;
+	struct vsvm_pool pool[VSVM_NUM_POOLS];
 
 	atomic64_t copied_until[2];
 	atomic64_t stats[VSVM_NUM_STATS];

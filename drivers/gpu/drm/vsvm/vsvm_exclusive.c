@@ -22,6 +22,7 @@
 #include <linux/sizes.h>
 
 #include "vsvm_exclusive.h"
+#include "vsvm_quota.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
 #include "vsvm_walk.h"
@@ -260,7 +261,7 @@ int vsvm_exclusive_take(struct vsvm_vm *vm, unsigned long addr,
 		return PTR_ERR(range);
 	err = vsvm_exclusive_take_range(vm, range, queue);
 	vsvm_range_release(range);
-	return err;
+	return err == -ENOSPC && vsvm_reclaim_tables(vm) ? -EAGAIN : err;
 }
 
 /* Pages that were taken look to hmm as if there were none. */

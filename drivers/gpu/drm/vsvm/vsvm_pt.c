@@ -40,7 +40,8 @@ static struct vsvm_pt *vsvm_pt_create(struct vsvm_vm *vm, unsigned int level,
 	struct vsvm_pt *pt;
 	struct vsvm_bo *bo;
 
-	pt = kvzalloc_flex(*pt, child, level ? VSVM_PT_ENTRIES : 0);
+	pt = kvzalloc_flex(*pt, child, level ? VSVM_PT_ENTRIES : 0,
+			   GFP_KERNEL_ACCOUNT);
 	if (!pt)
 		return ERR_PTR(-ENOMEM);
 	bo = vsvm_table_create(vm->vdev);
@@ -52,12 +53,16 @@ static struct vsvm_pt *vsvm_pt_create(struct vsvm_vm *vm, unsigned int level,
 	pt->offset = vsvm_bo_offset(bo);
 	pt->va = ALIGN_DOWN(va, vsvm_pt_span(level));
 	pt->level = level;
+	INIT_LIST_HEAD(&pt->lru);
+	vsvm_quota_add(vm, VSVM_POOL_TABLES, VSVM_HW_PAGE_SIZE);
 	return pt;
 }
 
-static void vsvm_pt_destroy(struct vsvm_pt *pt)
+static void vsvm_pt_destroy(struct vsvm_vm *vm, struct vsvm_pt *pt)
 {
+	vsvm_quota_add(vm, VSVM_POOL_TABLES, -(s64)VSVM_HW_PAGE_SIZE);
 	vsvm_table_destroy(pt->bo);
+	list_del(&pt->lru);
 	kvfree(pt);
 }
 
@@ -103,7 +108,7 @@ static void vsvm_pt_prune(struct vsvm_vm *vm, struct vsvm_pt *pt)
 		struct vsvm_pt *parent = pt->parent;
 
 		vsvm_pt_unlink(vm, pt);
-		vsvm_pt_destroy(pt);
+		vsvm_pt_destroy(vm, pt);
 		pt = parent;
 	}
 }
@@ -127,6 +132,7 @@ static struct vsvm_pt *vsvm_pt_get(struct vsvm_vm *vm, u64 va,
 		pt = child;
 	}
 	pt->users++;
+	pt->pages++;
 	return pt;
 }
 
@@ -159,7 +165,7 @@ int vsvm_pt_init(struct vsvm_vm *vm)
 		return PTR_ERR(root);
 	err = vsvm_pt_set_root(vm, root->offset);
 	if (err) {
-		vsvm_pt_destroy(root);
+		vsvm_pt_destroy(vm, root);
 		return err;
 	}
 	vm->root = root;
@@ -198,7 +204,7 @@ void vsvm_pt_fini(struct vsvm_vm *vm)
 		}
 		if (!next) {
 			next = pt->parent;
-			vsvm_pt_destroy(pt);
+			vsvm_pt_destroy(vm, pt);
 		}
 		pt = next;
 	}
@@ -213,6 +219,8 @@ static void vsvm_pt_leave(struct vsvm_vm *vm, struct vsvm_ptes *ptes)
 		return;
 	ptes->pt = NULL;
 	pt->users--;
+	if (!--pt->pages)
+		list_del_init(&pt->lru);
 	vsvm_pt_prune(vm, pt);
 }
 
@@ -238,12 +246,15 @@ int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
 	guard(mutex)(&vm->pt_lock);
 	if (ptes->gone)
 		return -EAGAIN;
-	if (ptes->pt && ptes->pt->level == level)
+	if (ptes->pt && ptes->pt->level == level) {
+		list_move_tail(&ptes->pt->lru, &vm->pt_lru);
 		return 0;
+	}
 	vsvm_pt_leave(vm, ptes);
 	pt = vsvm_pt_get(vm, start, level);
 	if (IS_ERR(pt))
 		return PTR_ERR(pt);
+	list_move_tail(&pt->lru, &vm->pt_lru);
 	ptes->pt = pt;
 	ptes->offset = pt->offset + vsvm_pt_index(pt, start) * sizeof(u64);
 	ptes->bytes = large ? sizeof(u64) : size >> VSVM_HW_PAGE_SHIFT << 3;
@@ -260,6 +271,55 @@ void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_ptes *ptes)
 	guard(mutex)(&vm->pt_lock);
 	ptes->gone = true;
 	vsvm_pt_leave(vm, ptes);
+}
+
+/**
+ * vsvm_pt_release - give up the room for entries, until there is to be another one
+ * @vm: address space, locked so that nobody maps by way of @ptes
+ * @ptes: what nothing is mapped by
+ */
+void vsvm_pt_release(struct vsvm_vm *vm, struct vsvm_ptes *ptes)
+{
+	guard(mutex)(&vm->pt_lock);
+	vsvm_pt_leave(vm, ptes);
+}
+
+/**
+ * vsvm_pt_coldest - the table for pages that nothing faulted in for longest
+ * @vm: address space
+ * @cold: gets what it is for; it may be gone on return
+ *
+ * Return: false if there is none.
+ */
+bool vsvm_pt_coldest(struct vsvm_vm *vm, struct vsvm_cold *cold)
+{
+	struct vsvm_pt *pt;
+
+	guard(mutex)(&vm->pt_lock);
+	pt = list_first_entry_or_null(&vm->pt_lru, struct vsvm_pt, lru);
+	if (!pt)
+		return false;
+	*cold = (struct vsvm_cold) {
+		.start = pt->va,
+		.size = vsvm_pt_span(pt->level),
+		.level = pt->level,
+	};
+	return true;
+}
+
+/**
+ * vsvm_pt_is_cold - are entries in a table that is to go?
+ * @vm: address space
+ * @ptes: entries, within the addresses of @cold
+ * @cold: what vsvm_pt_coldest() found
+ *
+ * Return: true if so.
+ */
+bool vsvm_pt_is_cold(struct vsvm_vm *vm, const struct vsvm_ptes *ptes,
+		     const struct vsvm_cold *cold)
+{
+	guard(mutex)(&vm->pt_lock);
+	return ptes->pt && ptes->pt->level == cold->level;
 }
 
 /**

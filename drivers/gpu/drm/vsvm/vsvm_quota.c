@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * How many address spaces a client may have of a device, so that there are some
- * for others.
+ * What a client may have of a device, so that there is something for others.
  *
- * One counts until the last trace of it is gone, not just until it is closed: if
- * a worker that waits for user space was left behind, so were the queues.
+ *	address spaces	a process and a user may have so many
+ *	page tables	all share a part of VRAM: see vsvm_reclaim.c
+ *
+ * An address space counts until the last trace of it is gone, not just until it is
+ * closed: if a worker that waits for user space was left behind, so were the
+ * queues.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/minmax.h>
 
 #include "vsvm_quota.h"
 #include "vsvm_vm.h"
@@ -15,6 +19,9 @@
 /* Of a process, and of a user; the hardware has VSVM_MAX_VMS. */
 #define VSVM_PROCESS_VMS	16
 #define VSVM_USER_VMS		48
+
+/* How much of VRAM may be page tables: leave the rest for what they map. */
+#define VSVM_TABLES_SHARE	2
 
 /**
  * vsvm_quota_init - prepare what a device keeps of its clients
@@ -24,6 +31,45 @@ void vsvm_quota_init(struct vsvm_device *vdev)
 {
 	spin_lock_init(&vdev->quota_lock);
 	INIT_LIST_HEAD(&vdev->quota_vms);
+}
+
+/**
+ * vsvm_quota_init_vram - divide VRAM
+ * @vdev: device, connected to its hardware
+ */
+void vsvm_quota_init_vram(struct vsvm_device *vdev)
+{
+	vdev->pool[VSVM_POOL_TABLES] = (struct vsvm_pool) {
+		.limit = vdev->hw->vram_size / VSVM_TABLES_SHARE,
+		.least = VSVM_MIN_TABLES * VSVM_HW_PAGE_SIZE,
+	};
+}
+
+/**
+ * vsvm_quota_max_vms - how many address spaces the device has
+ * @vdev: device
+ *
+ * Return: as many as it has queues for, and as can have the page tables that an
+ * access needs.
+ */
+unsigned int vsvm_quota_max_vms(const struct vsvm_device *vdev)
+{
+	const u64 tables = vdev->hw->vram_size / VSVM_TABLES_SHARE;
+
+	return clamp(div64_u64(tables, VSVM_MIN_TABLES * VSVM_HW_PAGE_SIZE), 1,
+		     VSVM_MAX_VMS);
+}
+
+/**
+ * vsvm_quota_add - an address space has more, or less, of a pool
+ * @vm: address space
+ * @pool: which
+ * @bytes: how much more
+ */
+void vsvm_quota_add(struct vsvm_vm *vm, enum vsvm_pool_id pool, s64 bytes)
+{
+	atomic64_add(bytes, &vm->used[pool]);
+	atomic64_add(bytes, &vm->vdev->pool[pool].used);
 }
 
 /**

@@ -28,6 +28,7 @@
 #include "vsvm_copy.h"
 #include "vsvm_exclusive.h"
 #include "vsvm_inject.h"
+#include "vsvm_quota.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
 
@@ -155,8 +156,12 @@ void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range)
 	up_write(&vm->svm.notifier_lock);
 }
 
-/* It is not found any more; with vsvm_vm.lock, whoever else works on it. */
-static void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range)
+/**
+ * vsvm_range_remove - see that a range is not found any more
+ * @vm: address space, locked
+ * @range: range, whoever else works on it
+ */
+void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range)
 {
 	lockdep_assert_held(&vm->lock);
 	down_write(&vm->svm.notifier_lock);
@@ -530,6 +535,7 @@ vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
 	struct vsvm_range *range;
 	int err;
 
+	vsvm_reclaim(vm);
 	range = vsvm_range_look_up(vm, addr, start, end, ctx);
 	if (IS_ERR(range))
 		return range;

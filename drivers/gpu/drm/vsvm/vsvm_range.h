@@ -19,6 +19,7 @@ static inline unsigned long vsvm_range_npages(struct vsvm_range *range)
 
 /* vsvm_range.c */
 void vsvm_range_unmap(struct vsvm_vm *vm, struct vsvm_range *range);
+void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range);
 struct vsvm_range *
 vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
 		const struct vsvm_span *span, unsigned long window,

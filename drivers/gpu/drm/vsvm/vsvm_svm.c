@@ -33,6 +33,7 @@
 #include "vsvm_exclusive.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
+#include "vsvm_quota.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
 
@@ -57,6 +58,7 @@ struct vsvm_access {
 	unsigned int atomic_tries;
 	unsigned int crowded;		/* times that others had the range */
 	int place_err;			/* why the last migration failed */
+	bool no_table;			/* VRAM had no place for a page table */
 	struct vsvm_span span;		/* in which one advice holds */
 	struct vsvm_advice advice;
 	struct drm_pagemap *dpagemap;	/* of the device, referenced */
@@ -250,8 +252,10 @@ static int vsvm_fault_map(struct vsvm_access *access, struct vsvm_range *range,
 	err = vsvm_range_get_pages(vm, range, access->space, ctx);
 	if (!err && access->write && !range->writable)
 		err = -EAGAIN;
-	if (!err)
+	if (!err) {
 		err = vsvm_range_map(vm, range);
+		access->no_table = err == -ENOSPC;
+	}
 	if (!err && access->atomic &&
 	    vsvm_range_not_atomic_at(vm, range, access->addr))
 		err = vsvm_fault_not_atomic(access, range);
@@ -288,6 +292,7 @@ static int vsvm_fault_once(struct vsvm_access *access)
 	struct vsvm_range *range;
 	int err;
 
+	access->no_table = false;
 	err = vsvm_fault_look(access);
 	if (err)
 		return err;
@@ -306,6 +311,9 @@ static int vsvm_fault_once(struct vsvm_access *access)
 		return PTR_ERR(range);
 	err = vsvm_fault_range(access, range, &ctx);
 	vsvm_range_release(range);
+	if (access->no_table && access->tries + 1 < VSVM_FAULT_TRIES &&
+	    vsvm_reclaim_tables(vm))
+		return -EAGAIN;
 	return err;
 }
 

@@ -65,7 +65,8 @@ static int vsvm_vm_init_queues(struct vsvm_vm *vm)
 	unsigned int i;
 	int group;
 
-	group = ida_alloc_max(&vdev->group_ida, VSVM_MAX_VMS - 1, GFP_KERNEL);
+	group = ida_alloc_max(&vdev->group_ida, vsvm_quota_max_vms(vdev) - 1,
+			      GFP_KERNEL);
 	if (group < 0)
 		return group;
 	vm->group = group;
@@ -270,6 +271,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	mutex_init(&vm->staging_lock);
 	INIT_LIST_HEAD(&vm->link);
 	INIT_LIST_HEAD(&vm->quota_link);
+	INIT_LIST_HEAD(&vm->pt_lru);
 	INIT_LIST_HEAD(&vm->prefetches);
 	INIT_WORK(&vm->prefetch_work, vsvm_prefetch_work);
 	for (i = 0; i < VSVM_VM_QUEUES; i++) {

@@ -30,6 +30,8 @@ struct vsvm_usage;
  * @va: first address that it translates
  * @level: 0 for the one whose entries are pages
  * @users: child tables, and SVM ranges and bindings that have entries in it
+ * @pages: of these, those that are no tables
+ * @lru: in vsvm_vm.pt_lru, if there are @pages
  * @child: tables that its entries point to; for a level above 0
  *
  * Protected by vsvm_vm.pt_lock; @offset and @va are constant.
@@ -41,6 +43,8 @@ struct vsvm_pt {
 	u64 va;
 	unsigned int level;
 	unsigned int users;
+	unsigned int pages;
+	struct list_head lru;
 	struct vsvm_pt *child[];
 };
 
@@ -59,6 +63,18 @@ struct vsvm_ptes {
 	u64 offset;
 	u64 bytes;
 	bool gone;
+};
+
+/**
+ * struct vsvm_cold - a page table that is to go
+ * @start: first address that it translates
+ * @size: bytes from there
+ * @level: of it
+ */
+struct vsvm_cold {
+	u64 start;
+	u64 size;
+	unsigned int level;
 };
 
 /**
@@ -222,6 +238,9 @@ struct vsvm_queue {
  * @advice: how memory will be used, with @lock; NULL if nobody said anything
  * @pt_lock: page tables; held while VRAM for one is allocated
  * @root: page table
+ * @pt_lru: tables with entries for pages, that of the last fault at the end; with
+ *	@pt_lock
+ * @used: what it has of vsvm_device.pool
  * @epoch: of the device when it was made; if it is another one now, the page
  *	table is not to be trusted
  * @staging_lock: covers @staging until the hardware has read it
@@ -275,6 +294,8 @@ struct vsvm_vm {
 	/* Page tables. */
 	struct mutex pt_lock;
 	struct vsvm_pt *root;
+	struct list_head pt_lru;
+	atomic64_t used[VSVM_NUM_POOLS];
 	u32 epoch;
 	/* Entries on their way. */
 	struct mutex staging_lock;
@@ -334,6 +355,10 @@ void vsvm_pt_fini(struct vsvm_vm *vm);
 int vsvm_pt_attach(struct vsvm_vm *vm, struct vsvm_ptes *ptes, u64 start,
 		   u64 size, bool large);
 void vsvm_pt_detach(struct vsvm_vm *vm, struct vsvm_ptes *ptes);
+void vsvm_pt_release(struct vsvm_vm *vm, struct vsvm_ptes *ptes);
+bool vsvm_pt_coldest(struct vsvm_vm *vm, struct vsvm_cold *cold);
+bool vsvm_pt_is_cold(struct vsvm_vm *vm, const struct vsvm_ptes *ptes,
+		     const struct vsvm_cold *cold);
 void vsvm_pt_forget(struct vsvm_vm *vm, struct vsvm_ptes *ptes);
 bool vsvm_range_is_atomic(const struct vsvm_range *range,
 			  const struct drm_pagemap_addr *addr);

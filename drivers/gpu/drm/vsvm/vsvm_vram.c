@@ -21,6 +21,7 @@
 #include "vsvm_drv.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
+#include "vsvm_quota.h"
 
 static DRM_PAGEMAP_OWNER_LIST_DEFINE(vsvm_owners);
 
@@ -127,6 +128,7 @@ int vsvm_vram_init(struct vsvm_device *vdev)
 	struct drm_pagemap_shrinker *shrinker;
 	int err;
 
+	vsvm_quota_init_vram(vdev);
 	err = vsvm_ttm_init(vdev);
 	if (err)
 		return err;

@@ -8,10 +8,12 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -28,6 +30,12 @@
 #define DEVICE_VMS	64
 #define HOLDERS		(DEVICE_VMS / PROCESS_VMS)
 #define USER		4000
+
+/* There is one in debug kernels. */
+#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
+
+/* Of a pool, on top of its limit: by faults that are served side by side. */
+#define SLACK		(128 * KIB)
 
 FIXTURE(quota) {
 	struct vt t;
@@ -241,6 +249,203 @@ TEST_F_TIMEOUT(quota, spaces_left_behind, SECONDS)
 		err = vsvm_vm_create(dev, &last);
 	} while (err == -EDQUOT && vt_now_ms() < end);
 	EXPECT_EQ(0, err);
+}
+
+/* A client that has the GPU touch pages far from each other, and what they are of. */
+struct flood {
+	struct vt t;
+	__u64 base;		/* the first page, as the GPU knows it */
+	unsigned int num;	/* pages, one in each large page */
+	__u64 *sum;		/* what the GPU has read */
+	__u64 expected;
+};
+
+/* One page of a file, mapped again and again, for reading. */
+static int flood_memory(struct flood *f)
+{
+	const size_t len = f->num * LARGE_PAGE;
+	int fd = memfd_create("flood", MFD_CLOEXEC);
+	__u8 *p, page[PAGE];
+	unsigned int i;
+
+	memset(page, 7, PAGE);
+	p = vt_map_aligned(len, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
+	if (!p || write(fd, page, PAGE) != (ssize_t)PAGE)
+		return -ENOMEM;
+	for (i = 0; i < f->num; i++) {
+		if (mmap(p + i * LARGE_PAGE, PAGE, PROT_READ,
+			 MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+			return -errno;
+	}
+	f->base = vsvm_addr(p);
+	f->expected = 7 * PAGE;
+	return 0;
+}
+
+/* An object of one page, bound again and again. */
+static int flood_object(struct flood *f)
+{
+	int fd = f->t.dev.fd, err;
+	unsigned int i;
+	__u32 handle;
+
+	f->base = DRM_VSVM_BIND_START;
+	err = vsvm_gem_create(fd, PAGE, DRM_VSVM_GEM_SYSTEM, &handle);
+	for (i = 0; i < f->num && !err; i++)
+		err = vsvm_gem_bind(fd, f->t.vm, handle, 0,
+				    f->base + i * LARGE_PAGE, PAGE, 0);
+	return err;
+}
+
+static int flood_touch(struct flood *f, unsigned int first, unsigned int num)
+{
+	struct drm_vsvm_kernel k[DRM_VSVM_MAX_KERNELS];
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < num; i++) {
+		f->sum[i] = ~0ull;
+		k[i] = (struct drm_vsvm_kernel) {
+			.op = DRM_VSVM_OP_SUM,
+			.dst = vsvm_addr(&f->sum[i]),
+			.src = f->base + (first + i) * LARGE_PAGE,
+			.count = PAGE,
+		};
+	}
+	err = vsvm_run(f->t.dev.fd, f->t.vm, k, num, NULL);
+	for (i = 0; i < num && !err; i++) {
+		if (VT_WRONG(f->sum[i] == f->expected))
+			err = -EILSEQ;
+	}
+	return err;
+}
+
+/* All of them once, and the first of them again, which may have gone meanwhile. */
+static int flood_run(int (*begin)(struct flood *f), unsigned int num)
+{
+	struct flood f = { .num = num };
+	unsigned int i;
+	int err;
+
+	f.sum = vt_map_aligned(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	err = vt_open(&f.t);
+	err = err ?: begin(&f);
+	for (i = 0; i < num && !err; i += DRM_VSVM_MAX_KERNELS)
+		err = flood_touch(&f, i, DRM_VSVM_MAX_KERNELS);
+	err = err ?: flood_touch(&f, 0, DRM_VSVM_MAX_KERNELS);
+	if (err)
+		fprintf(stderr, "# page %u of %u: %s\n", i, num, strerror(-err));
+	return err;
+}
+
+/* What a number in svm_stats is at most while somebody looks. */
+struct peak {
+	const char *name;
+	long most;
+};
+
+/* What is not there again for a while: KASAN keeps freed memory, up to 1/32. */
+static __u64 mem_slack(void)
+{
+	const __u64 total = sysconf(_SC_PHYS_PAGES) * PAGE;
+
+	return 8 * MIB + (access(KMEMLEAK, F_OK) ? 0 : total / 32);
+}
+
+static int mem_settles(__u64 available)
+{
+	const __u64 end = vt_now_ms() + SOON_MS;
+
+	while (vt_mem_available() + mem_slack() < available) {
+		if (VT_WRONG(vt_now_ms() < end))
+			return -ENOMEM;
+		vt_sleep_ms(50);
+	}
+	return 0;
+}
+
+/* The other one gets on while it lasts, and all is there again after that. */
+static int flood_beside(struct vt *t, struct vt_buf *b,
+			int (*begin)(struct flood *f), unsigned int num,
+			struct peak *peak)
+{
+	const __u64 used = vt_vram_used(t);
+	const __u64 available = vt_mem_available();
+	const long before = vt_stat(t, peak->name);
+	unsigned int rounds = 0;
+	int err = 0, status;
+	__u64 end;
+	long now;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(flood_run(begin, num) ? 1 : 0);
+	do {
+		err = work(t, b);
+		rounds++;
+		now = vt_stat(t, peak->name);
+		peak->most = now > peak->most ? now : peak->most;
+	} while (!err && !waitpid(pid, &status, WNOHANG));
+	if (err) {
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		return err;
+	}
+	fprintf(stderr, "# the other one's work was done %u times, %s at most %ld\n",
+		rounds, peak->name, peak->most);
+	if (VT_WRONG(!status) || VT_WRONG(before >= 0))
+		return -EIO;
+	end = vt_now_ms() + SOON_MS;
+	/* Those of the other one come and go as well. */
+	err = vt_vram_settles(t, used + LARGE_PAGE + SLACK);
+	while (vt_stat(t, peak->name) > before + (long)SLACK) {
+		if (VT_WRONG(vt_now_ms() < end))
+			return -EILSEQ;
+		vt_sleep_ms(10);
+	}
+	return err ?: mem_settles(available);
+}
+
+static __u64 vram_size(struct vt *t)
+{
+	struct drm_vsvm_device_info info = {};
+
+	return vsvm_query_device(t->dev.fd, &info) ? 0 : info.vram_size;
+}
+
+static int limit_is(struct vt *t, const char *name, __u64 limit)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", limit);
+	return vt_tell(t, name, text);
+}
+
+/* More tables than there is VRAM: they have to come and go. */
+TEST_F_TIMEOUT(quota, tables_of_memory, SECONDS)
+{
+	struct peak peak = { .name = "table_bytes" };
+	const __u64 vram = vram_size(&self->t);
+
+	if (vram > 16 * MIB)
+		SKIP(return, "too much VRAM: modprobe vsvm vram_mb=8");
+	ASSERT_EQ(0, work(&self->t, &self->b));
+	ASSERT_EQ(0, flood_beside(&self->t, &self->b, flood_memory,
+				  vram / PAGE + 64, &peak));
+	EXPECT_GE((long)(vram / 2 + SLACK), peak.most);
+}
+
+/* More than there may be, of another kind. */
+TEST_F_TIMEOUT(quota, tables_of_objects, SECONDS)
+{
+	struct peak peak = { .name = "table_bytes" };
+
+	ASSERT_EQ(0, limit_is(&self->t, "table_limit", 512 * KIB));
+	ASSERT_EQ(0, work(&self->t, &self->b));
+	EXPECT_EQ(0, flood_beside(&self->t, &self->b, flood_object, 512, &peak));
+	EXPECT_GE((long)(512 * KIB + SLACK), peak.most);
+	ASSERT_EQ(0, limit_is(&self->t, "table_limit",
+			      vram_size(&self->t) / 2));
 }
 
 TEST_HARNESS_MAIN

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/klog.h>
@@ -32,6 +33,24 @@ static void debugfs_path(char *path, size_t size, const struct vsvm_dev *dev,
 			 const char *file)
 {
 	snprintf(path, size, "/sys/kernel/debug/dri/%s/%s", dev->name, file);
+}
+
+long vt_stat(const struct vt *t, const char *name)
+{
+	const size_t len = strlen(name);
+	char path[PATH_MAX], line[128];
+	long value = -1;
+	FILE *file;
+
+	debugfs_path(path, sizeof(path), &t->dev, "svm_stats");
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, name, len) && line[len] == ':')
+			value = atol(line + len + 1);
+	}
+	if (file)
+		fclose(file);
+	return value;
 }
 
 int vt_tell(const struct vt *t, const char *file, const char *text)

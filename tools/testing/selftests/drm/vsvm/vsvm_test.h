@@ -180,6 +180,8 @@ long vt_log_number(const char *text);
 /* The number in a file of the kernel, or -1. */
 long vt_read_number(const char *path);
 
+/* A number of svm_stats in debugfs that QUERY has not, or -1. */
+long vt_stat(const struct vt *t, const char *name);
 /* Write @text to a file of the GPU in debugfs. */
 int vt_tell(const struct vt *t, const char *file, const char *text);
 /* The number in one, or -1. */

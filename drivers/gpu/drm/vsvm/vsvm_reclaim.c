@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Page tables, and what else address spaces take from a pool that all of them
+ * share, are taken back from who has most when the pool is used up: what was not
+ * faulted in for longest. It faults again when the GPU touches it.
+ *
+ *	fault --> pool used up? --> largest address space --> its coldest table
+ *	  |			       ^		       |
+ *	  |			       +-- still used up? <----+-- ranges, windows
+ *	  +--> look-up, room in the page table, pages, map
+ *
+ * Who floods a device is the one who has most, and so pays with his own. A client
+ * with less than its part loses nothing, and everybody keeps what an access of
+ * the GPU needs at a time, or it would never get to be done.
+ *
+ * All of it happens before a fault looks its range up, with no lock held. It
+ * needs vsvm_vm.lock of the address space that is to give something back, and one
+ * at a time of these. That of somebody else is only tried: he may hold it while he
+ * waits for mmap_lock of his process, and what he does with that is up to him. If
+ * none can be had, the pool is more than used up for a moment.
+ *
+ * A worker may be about to map a range that is taken away here. It finds that out
+ * as if the memory had been unmapped: see vsvm_range.c.
+ */
+#include <drm/drm_gpusvm.h>
+#include <linux/delay.h>
+
+#include "vsvm_bind.h"
+#include "vsvm_quota.h"
+#include "vsvm_range.h"
+#include "vsvm_svm.h"
+#include "vsvm_vm.h"
+
+/* Taken at a time, so that not every fault is about that. */
+#define VSVM_RECLAIM_BATCH	8
+/* Others may take as fast as we give back. */
+#define VSVM_RECLAIM_ROUNDS	32
+
+/* The address spaces that may have to give something back, referenced. */
+struct vsvm_victims {
+	struct vsvm_vm *vm[VSVM_MAX_VMS];
+	unsigned int num;
+	bool busy;		/* one of them was locked by somebody */
+};
+
+static void vsvm_victims_drop(struct vsvm_victims *victims, unsigned int i)
+{
+	vsvm_vm_put(victims->vm[i]);
+	victims->vm[i] = victims->vm[--victims->num];
+}
+
+static void vsvm_victims_put(struct vsvm_victims *victims)
+{
+	while (victims->num)
+		vsvm_victims_drop(victims, victims->num - 1);
+}
+
+/* Return: which one has most of a pool, or -1 if nobody has more than he needs. */
+static int vsvm_victims_largest(const struct vsvm_victims *victims,
+				enum vsvm_pool_id pool)
+{
+	s64 used, most;
+	unsigned int i;
+	int found = -1;
+
+	if (!victims->num)
+		return -1;
+	most = victims->vm[0]->vdev->pool[pool].least;
+	for (i = 0; i < victims->num; i++) {
+		used = atomic64_read(&victims->vm[i]->used[pool]);
+		if (used > most) {
+			most = used;
+			found = i;
+		}
+	}
+	return found;
+}
+
+/* SVM ranges with entries in a table. */
+static void vsvm_svm_reclaim_table(struct vsvm_vm *vm,
+				   const struct vsvm_cold *cold)
+{
+	struct drm_gpusvm_notifier *notifier, *next_notifier;
+	const unsigned long start = cold->start, end = start + cold->size;
+
+	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm,
+					  start, end) {
+		struct drm_gpusvm_range *base, *next;
+
+		drm_gpusvm_for_each_range_safe(base, next, notifier, start, end) {
+			struct vsvm_range *range = to_vsvm_range(base);
+
+			if (vsvm_pt_is_cold(vm, &range->ptes, cold))
+				vsvm_range_remove(vm, range);
+		}
+	}
+}
+
+/* Return: false if there is none. */
+static bool vsvm_reclaim_table(struct vsvm_vm *vm)
+{
+	struct vsvm_cold cold;
+
+	if (!vsvm_pt_coldest(vm, &cold))
+		return false;
+	if (cold.start >= DRM_VSVM_BIND_START)
+		vsvm_bind_reclaim(vm, &cold);
+	else
+		vsvm_svm_reclaim_table(vm, &cold);
+	return true;
+}
+
+static bool vsvm_reclaim_locked(struct vsvm_vm *vm, enum vsvm_pool_id pool)
+{
+	const s64 least = vm->vdev->pool[pool].least;
+	unsigned int i;
+
+	if (vm->closed)
+		return false;
+	for (i = 0; i < VSVM_RECLAIM_BATCH &&
+	     atomic64_read(&vm->used[pool]) > least; i++) {
+		if (!vsvm_reclaim_table(vm))
+			break;
+	}
+	return i;
+}
+
+/* Return: was there anything to take, and the lock to be had? */
+static bool vsvm_reclaim_from(struct vsvm_victims *victims, unsigned int i,
+			      const struct vsvm_vm *own, enum vsvm_pool_id pool)
+{
+	struct vsvm_vm *vm = victims->vm[i];
+	bool any;
+
+	if (vm == own) {
+		if (mutex_lock_interruptible(&vm->lock))
+			return false;
+	} else if (!mutex_trylock(&vm->lock)) {
+		victims->busy = true;
+		return false;
+	}
+	any = vsvm_reclaim_locked(vm, pool);
+	mutex_unlock(&vm->lock);
+	return any;
+}
+
+static bool vsvm_pool_used_up(struct vsvm_device *vdev, enum vsvm_pool_id pool)
+{
+	return atomic64_read(&vdev->pool[pool].used) > vdev->pool[pool].limit;
+}
+
+/* Return: was anything given back? */
+static bool vsvm_reclaim_pool(struct vsvm_vm *own, struct vsvm_victims *victims,
+			      enum vsvm_pool_id pool, unsigned int rounds)
+{
+	bool any = false;
+	int i;
+
+	victims->num = vsvm_vm_collect(own->vdev, victims->vm, VSVM_MAX_VMS);
+	do {
+		i = vsvm_victims_largest(victims, pool);
+		if (i < 0)
+			break;
+		if (vsvm_reclaim_from(victims, i, own, pool))
+			any = true;
+		else
+			vsvm_victims_drop(victims, i);
+	} while (--rounds && (!any || vsvm_pool_used_up(own->vdev, pool)));
+	vsvm_victims_put(victims);
+	return any;
+}
+
+/**
+ * vsvm_reclaim - see that there is some left of what all address spaces share
+ * @vm: address space that is about to take some
+ *
+ * Context: process, without locks.
+ */
+void vsvm_reclaim(struct vsvm_vm *vm)
+{
+	struct vsvm_victims victims;
+	unsigned int pool;
+
+	for (pool = 0; pool < VSVM_NUM_POOLS; pool++) {
+		if (vsvm_pool_used_up(vm->vdev, pool))
+			vsvm_reclaim_pool(vm, &victims, pool,
+					  VSVM_RECLAIM_ROUNDS);
+	}
+}
+
+/**
+ * vsvm_reclaim_tables - free some page tables, as there is no VRAM for one
+ * @vm: address space that wants one
+ *
+ * When all else was evicted, what is left in VRAM are tables.
+ *
+ * Context: process, without locks.
+ *
+ * Return: whether it makes sense to try again.
+ */
+bool vsvm_reclaim_tables(struct vsvm_vm *vm)
+{
+	struct vsvm_victims victims = {};
+
+	if (vsvm_reclaim_pool(vm, &victims, VSVM_POOL_TABLES, VSVM_MAX_VMS))
+		return true;
+	if (victims.busy)
+		usleep_range(1000, 2000);
+	return victims.busy;
+}
