@@ -294,7 +294,7 @@ struct vsvm_bo *vsvm_bo_create(struct vsvm_device *vdev, enum vsvm_bo_kind kind,
 	struct vsvm_bo *bo;
 	int err;
 
-	bo = kzalloc_obj(*bo);
+	bo = kzalloc_obj(*bo, GFP_KERNEL_ACCOUNT);
 	if (!bo) {
 		vsvm_usage_put(usage);
 		return ERR_PTR(-ENOMEM);

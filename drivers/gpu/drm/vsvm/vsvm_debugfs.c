@@ -60,6 +60,8 @@ static int vsvm_stats_show(struct seq_file *m, void *data)
 	seq_printf(m, "gem_bytes: %lld\n", atomic64_read(&vdev->gem_bytes));
 	seq_printf(m, "table_bytes: %lld\n",
 		   atomic64_read(&vdev->pool[VSVM_POOL_TABLES].used));
+	seq_printf(m, "range_bytes: %lld\n",
+		   atomic64_read(&vdev->pool[VSVM_POOL_RANGES].used));
 	return 0;
 }
 
@@ -252,6 +254,8 @@ void vsvm_debugfs_init(struct drm_minor *minor)
 	debugfs_create_file("unplug", 0200, root, vdev, &vsvm_unplug_fops);
 	debugfs_create_u64("table_limit", 0600, root,
 			   &vdev->pool[VSVM_POOL_TABLES].limit);
+	debugfs_create_u64("range_limit", 0600, root,
+			   &vdev->pool[VSVM_POOL_RANGES].limit);
 	vsvm_peer_debugfs(vdev, root);
 	vsvm_bench_debugfs(vdev, root);
 	vsvm_inject_debugfs(vdev, root);

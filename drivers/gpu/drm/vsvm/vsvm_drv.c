@@ -84,11 +84,11 @@ static unsigned long vsvm_pci_links;
 
 static int vsvm_open(struct drm_device *drm, struct drm_file *file)
 {
-	struct vsvm_file *vfile = kzalloc_obj(*vfile);
+	struct vsvm_file *vfile = kzalloc_obj(*vfile, GFP_KERNEL_ACCOUNT);
 
 	if (!vfile)
 		return -ENOMEM;
-	xa_init_flags(&vfile->vms, XA_FLAGS_ALLOC1);
+	xa_init_flags(&vfile->vms, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	file->driver_priv = vfile;
 	return 0;
 }

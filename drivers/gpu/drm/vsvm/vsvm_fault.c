@@ -15,6 +15,7 @@
  * not wait for it: see vsvm_vm_close().
  */
 #include <drm/drm_print.h>
+#include <linux/sched/mm.h>
 
 #include "vsvm_bind.h"
 #include "vsvm_svm.h"
@@ -179,6 +180,7 @@ void vsvm_queue_fault_work(struct work_struct *work)
 	struct vsvm_queue *queue =
 		container_of(work, struct vsvm_queue, fault_work);
 	struct vsvm_vm *vm = queue->vm;
+	struct mem_cgroup *old = set_active_memcg(vm->memcg);
 	struct vsvm_hw_fault fault;
 
 	if (vsvm_queue_take_fault(queue, &fault) &&
@@ -186,6 +188,7 @@ void vsvm_queue_fault_work(struct work_struct *work)
 		vsvm_fault_serve(queue, &fault);
 		atomic_inc(&queue->served);
 	}
+	set_active_memcg(old);
 	vsvm_ring_replay(queue->ring);
 	vsvm_vm_work_done(vm);
 }

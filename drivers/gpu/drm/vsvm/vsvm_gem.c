@@ -162,7 +162,7 @@ static struct vsvm_gem *vsvm_gem_create(struct vsvm_device *vdev, u64 size,
 	int err;
 
 	BUILD_BUG_ON(offsetof(struct vsvm_gem, base));
-	gem = kzalloc_obj(*gem);
+	gem = kzalloc_obj(*gem, GFP_KERNEL_ACCOUNT);
 	if (!gem)
 		return ERR_PTR(-ENOMEM);
 	gem->base.kind = VSVM_BO_GEM;

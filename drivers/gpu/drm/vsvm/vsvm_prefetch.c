@@ -305,6 +305,7 @@ static void vsvm_prefetch_end(struct vsvm_vm *vm, struct vsvm_prefetch *prefetch
 void vsvm_prefetch_work(struct work_struct *work)
 {
 	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, prefetch_work);
+	struct mem_cgroup *old = set_active_memcg(vm->memcg);
 	struct vsvm_prefetch *prefetch;
 	u64 before, after;
 	int err;
@@ -318,6 +319,7 @@ void vsvm_prefetch_work(struct work_struct *work)
 		}
 		vsvm_prefetch_end(vm, prefetch, err);
 	}
+	set_active_memcg(old);
 	vsvm_vm_work_done(vm);
 }
 

@@ -3,7 +3,11 @@
  * What a client may have of a device, so that there is something for others.
  *
  *	address spaces	a process and a user may have so many
- *	page tables	all share a part of VRAM: see vsvm_reclaim.c
+ *	page tables	all share a part of VRAM, and
+ *	ranges		a part of system memory: see vsvm_reclaim.c
+ *
+ * Ranges and the structures of tables are also charged to the memory cgroup of
+ * the process; what drm_gpusvm keeps for a range, which is most of it, is not.
  *
  * An address space counts until the last trace of it is gone, not just until it is
  * closed: if a worker that waits for user space was left behind, so were the
@@ -12,6 +16,8 @@
 #include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/sizes.h>
 
 #include "vsvm_quota.h"
 #include "vsvm_vm.h"
@@ -23,6 +29,10 @@
 /* How much of VRAM may be page tables: leave the rest for what they map. */
 #define VSVM_TABLES_SHARE	2
 
+/* How much of system memory ranges may be: a range of 2 MiB needs 8 KiB. */
+#define VSVM_RANGES_SHARE	32
+#define VSVM_MIN_RANGES		SZ_64K
+
 /**
  * vsvm_quota_init - prepare what a device keeps of its clients
  * @vdev: device
@@ -31,6 +41,10 @@ void vsvm_quota_init(struct vsvm_device *vdev)
 {
 	spin_lock_init(&vdev->quota_lock);
 	INIT_LIST_HEAD(&vdev->quota_vms);
+	vdev->pool[VSVM_POOL_RANGES] = (struct vsvm_pool) {
+		.limit = PFN_PHYS(totalram_pages()) / VSVM_RANGES_SHARE,
+		.least = VSVM_MIN_RANGES,
+	};
 }
 
 /**

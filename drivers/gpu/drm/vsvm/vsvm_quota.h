@@ -17,6 +17,7 @@ struct vsvm_vm;
 
 enum vsvm_pool_id {
 	VSVM_POOL_TABLES,
+	VSVM_POOL_RANGES,
 	VSVM_NUM_POOLS,
 };
 

@@ -40,11 +40,12 @@ const unsigned long vsvm_chunks[VSVM_NUM_CHUNKS] = { SZ_2M, SZ_64K, SZ_4K };
 
 static struct drm_gpusvm_range *vsvm_range_alloc(struct drm_gpusvm *svm)
 {
-	struct vsvm_range *range = kzalloc_obj(*range);
+	struct vsvm_range *range = kzalloc_obj(*range, GFP_KERNEL_ACCOUNT);
 
 	if (!range)
 		return NULL;
 	INIT_LIST_HEAD(&range->gc_link);
+	INIT_LIST_HEAD(&range->lru);
 	mutex_init(&range->lock);
 	drm_gpusvm_init_pages(&range->pages, &to_vsvm_vm(svm)->vdev->drm);
 	return &range->base;
@@ -60,13 +61,15 @@ static void vsvm_range_free(struct drm_gpusvm_range *base)
 		list_del_init(&range->gc_link);
 	drm_gpusvm_free_pages(base->gpusvm, &range->pages,
 			      vsvm_range_npages(range));
+	vsvm_quota_add(vm, VSVM_POOL_RANGES, -(s64)range->bytes);
 	mutex_destroy(&range->lock);
 	kfree(range);
 }
 
 static struct drm_gpusvm_notifier *vsvm_notifier_alloc(void)
 {
-	struct vsvm_notifier *notifier = kzalloc_obj(*notifier);
+	struct vsvm_notifier *notifier =
+		kzalloc_obj(*notifier, GFP_KERNEL_ACCOUNT);
 
 	if (!notifier)
 		return NULL;
@@ -168,6 +171,7 @@ void vsvm_range_remove(struct vsvm_vm *vm, struct vsvm_range *range)
 	vsvm_range_retire(vm, range);
 	up_write(&vm->svm.notifier_lock);
 	vsvm_pt_detach(vm, &range->ptes);
+	list_del_init(&range->lru);
 	drm_gpusvm_range_remove(&vm->svm, &range->base);
 }
 
@@ -376,6 +380,7 @@ static void vsvm_range_drop(struct vsvm_vm *vm, struct vsvm_range *range)
 	vsvm_range_retire(vm, range);
 	up_write(&vm->svm.notifier_lock);
 	vsvm_pt_forget(vm, &range->ptes);
+	list_del_init(&range->lru);
 }
 
 /**
@@ -405,28 +410,6 @@ void vsvm_svm_fini(struct vsvm_vm *vm)
 	while ((range = vsvm_svm_next_of(vm, &vm->home_list)))
 		vsvm_range_put(range);
 	drm_gpusvm_fini(&vm->svm);
-}
-
-/**
- * vsvm_svm_forget - take memory from the GPU, until it touches it again
- * @vm: address space, locked
- * @start: first address
- * @end: address after the last one
- */
-void vsvm_svm_forget(struct vsvm_vm *vm, unsigned long start, unsigned long end)
-{
-	struct drm_gpusvm_notifier *notifier, *next_notifier;
-
-	lockdep_assert_held(&vm->lock);
-	if (vm->closed)
-		return;
-	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm,
-					  start, end) {
-		struct drm_gpusvm_range *base, *next;
-
-		drm_gpusvm_for_each_range_safe(base, next, notifier, start, end)
-			vsvm_range_remove(vm, to_vsvm_range(base));
-	}
 }
 
 /**
@@ -469,6 +452,17 @@ static int vsvm_find_errno(int err)
 	}
 }
 
+/* It is new, or faults again. */
+static void vsvm_range_touch(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	if (!range->bytes) {
+		range->bytes = sizeof(*range) + vsvm_range_npages(range) *
+			       sizeof(*range->pages.dma_addr);
+		vsvm_quota_add(vm, VSVM_POOL_RANGES, range->bytes);
+	}
+	list_move_tail(&range->lru, &vm->range_lru);
+}
+
 /*
  * The range for an address, which may be a new one. One that no longer lies in a
  * single VMA, or is larger than wanted now, makes way for another one.
@@ -497,6 +491,7 @@ static struct vsvm_range *vsvm_range_look_up(struct vsvm_vm *vm,
 		vsvm_range_remove(vm, to_vsvm_range(base));
 		return ERR_PTR(-EAGAIN);
 	}
+	vsvm_range_touch(vm, to_vsvm_range(base));
 	return vsvm_range_get(to_vsvm_range(base));
 }
 

@@ -97,6 +97,17 @@ static void vsvm_svm_reclaim_table(struct vsvm_vm *vm,
 }
 
 /* Return: false if there is none. */
+static bool vsvm_reclaim_range(struct vsvm_vm *vm)
+{
+	struct vsvm_range *range;
+
+	range = list_first_entry_or_null(&vm->range_lru, struct vsvm_range, lru);
+	if (range)
+		vsvm_range_remove(vm, range);
+	return range;
+}
+
+/* Return: false if there is none. */
 static bool vsvm_reclaim_table(struct vsvm_vm *vm)
 {
 	struct vsvm_cold cold;
@@ -119,7 +130,8 @@ static bool vsvm_reclaim_locked(struct vsvm_vm *vm, enum vsvm_pool_id pool)
 		return false;
 	for (i = 0; i < VSVM_RECLAIM_BATCH &&
 	     atomic64_read(&vm->used[pool]) > least; i++) {
-		if (!vsvm_reclaim_table(vm))
+		if (pool == VSVM_POOL_TABLES ? !vsvm_reclaim_table(vm) :
+					       !vsvm_reclaim_range(vm))
 			break;
 	}
 	return i;
@@ -207,4 +219,26 @@ bool vsvm_reclaim_tables(struct vsvm_vm *vm)
 	if (victims.busy)
 		usleep_range(1000, 2000);
 	return victims.busy;
+}
+
+/**
+ * vsvm_svm_forget - take memory from the GPU, until it touches it again
+ * @vm: address space, locked
+ * @start: first address
+ * @end: address after the last one
+ */
+void vsvm_svm_forget(struct vsvm_vm *vm, unsigned long start, unsigned long end)
+{
+	struct drm_gpusvm_notifier *notifier, *next_notifier;
+
+	lockdep_assert_held(&vm->lock);
+	if (vm->closed)
+		return;
+	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm,
+					  start, end) {
+		struct drm_gpusvm_range *base, *next;
+
+		drm_gpusvm_for_each_range_safe(base, next, notifier, start, end)
+			vsvm_range_remove(vm, to_vsvm_range(base));
+	}
 }

@@ -31,7 +31,7 @@ static struct device *vsvm_tt_device(struct vsvm_gem *gem)
  */
 struct ttm_tt *vsvm_tt_create(struct ttm_buffer_object *ttm, u32 flags)
 {
-	struct vsvm_tt *tt = kzalloc_obj(*tt);
+	struct vsvm_tt *tt = kzalloc_obj(*tt, GFP_KERNEL_ACCOUNT);
 
 	if (!tt)
 		return NULL;
@@ -106,7 +106,7 @@ int vsvm_tt_map(struct vsvm_gem *gem)
 	err = sg_alloc_table_from_pages(&tt->sgt, tt->base.pages,
 					tt->base.num_pages, 0,
 					(u64)tt->base.num_pages << PAGE_SHIFT,
-					GFP_KERNEL);
+					GFP_KERNEL_ACCOUNT);
 	if (err)
 		return err;
 	err = dma_map_sgtable(vsvm_tt_device(gem), &tt->sgt, DMA_BIDIRECTIONAL,

@@ -10,6 +10,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <linux/dma-mapping.h>
+#include <linux/memcontrol.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -50,7 +51,7 @@ static void vsvm_vm_fini_spaces(struct vsvm_vm *vm)
 
 static int vsvm_vm_init_memory(struct vsvm_vm *vm)
 {
-	vm->usage = kzalloc_obj(*vm->usage);
+	vm->usage = kzalloc_obj(*vm->usage, GFP_KERNEL_ACCOUNT);
 	if (!vm->usage)
 		return -ENOMEM;
 	refcount_set(&vm->usage->ref, 1);
@@ -154,6 +155,7 @@ static void vsvm_vm_free(struct kref *ref)
 	vsvm_usage_put(vm->usage);
 	vsvm_advice_fini(vm);
 	mmdrop(vm->mm);
+	mem_cgroup_put(vm->memcg);
 	mutex_destroy(&vm->staging_lock);
 	mutex_destroy(&vm->pt_lock);
 	mutex_destroy(&vm->lock);
@@ -251,7 +253,7 @@ static void vsvm_vm_close_work(struct work_struct *work)
 
 static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 {
-	struct vsvm_vm *vm = kzalloc_obj(*vm);
+	struct vsvm_vm *vm = kzalloc_obj(*vm, GFP_KERNEL_ACCOUNT);
 	unsigned int i;
 
 	if (!vm)
@@ -263,6 +265,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	vm->epoch = READ_ONCE(vdev->epoch);
 	mmgrab(current->mm);
 	vm->mm = current->mm;
+	vm->memcg = get_mem_cgroup_from_mm(current->mm);
 	vm->group = -1;
 	mutex_init(&vm->close_lock);
 	mutex_init(&vm->submit_lock);
@@ -272,6 +275,7 @@ static struct vsvm_vm *vsvm_vm_alloc(struct vsvm_device *vdev)
 	INIT_LIST_HEAD(&vm->link);
 	INIT_LIST_HEAD(&vm->quota_link);
 	INIT_LIST_HEAD(&vm->pt_lru);
+	INIT_LIST_HEAD(&vm->range_lru);
 	INIT_LIST_HEAD(&vm->prefetches);
 	INIT_WORK(&vm->prefetch_work, vsvm_prefetch_work);
 	for (i = 0; i < VSVM_VM_QUEUES; i++) {

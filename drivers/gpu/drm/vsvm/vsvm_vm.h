@@ -17,6 +17,7 @@
 #include "vsvm_drv.h"
 
 struct drm_file;
+struct mem_cgroup;
 struct vsvm_bo;
 struct vsvm_prefetch;
 struct vsvm_space;
@@ -110,6 +111,8 @@ to_vsvm_notifier(struct drm_gpusvm_notifier *notifier)
  * @gone: it was removed, and will not be mapped any more
  * @skip: bytes from where the addresses in @pages point to, to where they should
  * @gc_link: in vsvm_vm.gc_list, when its memory was unmapped
+ * @lru: in vsvm_vm.range_lru, as long as it can be found; with vsvm_vm.lock
+ * @bytes: what it counts in VSVM_POOL_RANGES
  *
  * Written with @lock and the notifier lock for read. Who takes it from the GPU
  * has the notifier lock for write, and nothing else: he clears @mapped and
@@ -130,6 +133,8 @@ struct vsvm_range {
 	struct page *exclusive;
 	dma_addr_t exclusive_dma;
 	struct list_head gc_link;
+	struct list_head lru;
+	size_t bytes;
 };
 
 static inline struct vsvm_range *to_vsvm_range(struct drm_gpusvm_range *range)
@@ -214,6 +219,7 @@ struct vsvm_queue {
  * @vdev: device, referenced
  * @id: number in its file
  * @mm: process that it mirrors; the memory of the structure is held, not more
+ * @memcg: to which is charged what is allocated for it, also by a worker
  * @uid: user who made it
  * @quota_link: in vsvm_device.quota_vms, until it is freed
  * @group: of the hardware's queues, all by one page table; -1 if it has none
@@ -235,6 +241,7 @@ struct vsvm_queue {
  * @gpuvm: buffer objects bound in it
  * @svm: mirror of the process
  * @lock: see vsvm_drv.h
+ * @range_lru: ranges, that of the last fault at the end; with @lock
  * @advice: how memory will be used, with @lock; NULL if nobody said anything
  * @pt_lock: page tables; held while VRAM for one is allocated
  * @root: page table
@@ -263,6 +270,7 @@ struct vsvm_vm {
 	struct vsvm_device *vdev;
 	u32 id;
 	struct mm_struct *mm;
+	struct mem_cgroup *memcg;
 	kuid_t uid;
 	struct list_head quota_link;
 	int group;
@@ -290,6 +298,7 @@ struct vsvm_vm {
 	struct drm_gpusvm svm;
 	/* Ranges and bindings. */
 	struct mutex lock;
+	struct list_head range_lru;
 	struct maple_tree *advice;
 	/* Page tables. */
 	struct mutex pt_lock;

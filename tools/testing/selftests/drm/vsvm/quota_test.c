@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -30,6 +32,9 @@
 #define DEVICE_VMS	64
 #define HOLDERS		(DEVICE_VMS / PROCESS_VMS)
 #define USER		4000
+
+#define CGROUPS		"/sys/fs/cgroup"
+#define CGROUP		CGROUPS "/vsvm-quota"
 
 /* There is one in debug kernels. */
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
@@ -446,6 +451,71 @@ TEST_F_TIMEOUT(quota, tables_of_objects, SECONDS)
 	EXPECT_GE((long)(512 * KIB + SLACK), peak.most);
 	ASSERT_EQ(0, limit_is(&self->t, "table_limit",
 			      vram_size(&self->t) / 2));
+}
+
+/* Ranges that are more than there may be, of tables that are not. */
+TEST_F_TIMEOUT(quota, ranges, SECONDS)
+{
+	struct peak peak = { .name = "range_bytes" };
+
+	ASSERT_EQ(0, limit_is(&self->t, "range_limit", 128 * KIB));
+	ASSERT_EQ(0, work(&self->t, &self->b));
+	EXPECT_EQ(0, flood_beside(&self->t, &self->b, flood_memory, 512, &peak));
+	EXPECT_GE((long)(128 * KIB + SLACK), peak.most);
+	ASSERT_EQ(0, limit_is(&self->t, "range_limit", 64 * MIB));
+}
+
+/* What the slabs of our memory cgroup are now. */
+static long charged(void)
+{
+	FILE *file = fopen(CGROUP "/memory.stat", "re");
+	char line[128];
+	long slab = -1;
+
+	while (file && fgets(line, sizeof(line), file))
+		sscanf(line, "slab %ld", &slab);
+	if (file)
+		fclose(file);
+	return slab;
+}
+
+/* Return: what ranges and tables for so many pages cost their cgroup. */
+static long flood_cost(unsigned int num)
+{
+	struct flood f = { .num = num };
+	unsigned int i;
+	long before;
+
+	f.sum = vt_map_aligned(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	if (vsvm_write_file(CGROUP "/cgroup.procs", "0") || vt_open(&f.t) ||
+	    flood_memory(&f) || flood_touch(&f, 0, 1))
+		return -1;
+	before = charged();
+	for (i = 0; i < num; i += DRM_VSVM_MAX_KERNELS) {
+		if (flood_touch(&f, i, DRM_VSVM_MAX_KERNELS))
+			return -1;
+	}
+	return before < 0 ? -1 : charged() - before;
+}
+
+/* A worker makes them, and it is not the one who pays. */
+TEST_F_TIMEOUT(quota, charged_to_the_owner, SECONDS)
+{
+	long cost;
+	pid_t pid;
+
+	mount("none", CGROUPS, "cgroup2", 0, NULL);
+	vsvm_write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	if (mkdir(CGROUP, 0700))
+		SKIP(return, "no memory cgroups");
+	pid = fork();
+	if (!pid) {
+		cost = flood_cost(512);
+		fprintf(stderr, "# 512 ranges: %ld bytes\n", cost);
+		_exit(cost < 512 * 300);
+	}
+	EXPECT_EQ(0, vt_join(pid));
+	EXPECT_EQ(0, rmdir(CGROUP));
 }
 
 TEST_HARNESS_MAIN
