@@ -430,7 +430,10 @@ struct drm_vsvm_residency {
  * and comes back when the GPU touches it. Where there is no room, or two sides
  * fight for it, the GPU uses it in system memory.
  *
- * Errors: -EINVAL, -ENODEV, -ENOMEM (or larger than memory), -ENOSPC (larger than
+ * All objects that a user made on a device may be a quarter of the system's memory
+ * together, more with CAP_SYS_RESOURCE.
+ *
+ * Errors: -EINVAL, -ENODEV, -ENOMEM (or larger than memory), -EDQUOT, -ENOSPC (larger than
  * VRAM, and not SYSTEM; or no room for its mmap()), -EIO (the engine failed),
  * -EINTR.
  */

@@ -20,6 +20,7 @@
 #include "vsvm_gem.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_pm.h"
+#include "vsvm_quota.h"
 
 /* Page tables go to the top of VRAM, as long as they fit into this part of it. */
 #define VSVM_TABLE_SHARE	16
@@ -220,6 +221,9 @@ static void vsvm_bo_destroy(struct ttm_buffer_object *ttm)
 {
 	struct vsvm_bo *bo = to_vsvm_bo(ttm);
 
+	if (bo->kind == VSVM_BO_GEM)
+		vsvm_user_put(vsvm_bo_device(ttm), to_vsvm_gem(&ttm->base)->user,
+			      ttm->base.size);
 	drm_gem_object_release(&ttm->base);
 	vsvm_usage_put(bo->usage);
 	kfree(bo);

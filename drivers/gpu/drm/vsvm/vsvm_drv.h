@@ -156,8 +156,9 @@ enum vsvm_stat {
  * @lost_work: ends what waits for it, and has the device bound anew
  * @vm_lock: protects @vms
  * @vms: address spaces that are not closed
- * @quota_lock: protects @quota_vms
+ * @quota_lock: protects @quota_vms and @quota_users
  * @quota_vms: address spaces that are not freed
+ * @quota_users: users who have objects
  * @pool: what all of them share
  * @copied_until: time of the last copy's end, in ns, by direction; 1 is to VRAM
  * @stats: counters, by enum vsvm_stat
@@ -210,9 +211,10 @@ struct vsvm_device {
 	/* The list. */
 	struct mutex vm_lock;
 	struct list_head vms;
-	/* The other list. */
+	/* The other lists. */
 	spinlock_t quota_lock;
 	struct list_head quota_vms;
+	struct list_head quota_users;
 	struct vsvm_pool pool[VSVM_NUM_POOLS];
 
 	atomic64_t copied_until[2];

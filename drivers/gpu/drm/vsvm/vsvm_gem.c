@@ -20,6 +20,7 @@
 #include "vsvm_copy.h"
 #include "vsvm_drv.h"
 #include "vsvm_gem.h"
+#include "vsvm_quota.h"
 
 /* It may move on between being brought home and being looked at. */
 #define VSVM_ACCESS_TRIES	8
@@ -144,7 +145,10 @@ static u64 vsvm_gem_alignment(u64 size)
 	return size >= SZ_2M ? SZ_2M : size >= SZ_64K ? SZ_64K : SZ_4K;
 }
 
-/* Return: the object, referenced, or ERR_PTR() of what vsvm_bo_init() says. */
+/*
+ * Return: the object, referenced, or ERR_PTR() of what vsvm_user_get() and
+ * vsvm_bo_init() say.
+ */
 static struct vsvm_gem *vsvm_gem_create(struct vsvm_device *vdev, u64 size,
 					bool system)
 {
@@ -165,6 +169,12 @@ static struct vsvm_gem *vsvm_gem_create(struct vsvm_device *vdev, u64 size,
 	gem = kzalloc_obj(*gem, GFP_KERNEL_ACCOUNT);
 	if (!gem)
 		return ERR_PTR(-ENOMEM);
+	gem->user = vsvm_user_get(vdev, size);
+	if (IS_ERR(gem->user)) {
+		err = PTR_ERR(gem->user);
+		kfree(gem);
+		return ERR_PTR(err);
+	}
 	gem->base.kind = VSVM_BO_GEM;
 	gem->system = system;
 	err = vsvm_bo_init(vdev, &gem->base, ttm_bo_type_device, &vsvm_gem_funcs,

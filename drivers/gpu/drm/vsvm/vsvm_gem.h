@@ -11,6 +11,7 @@
 
 struct ttm_operation_ctx;
 struct vsvm_gem;
+struct vsvm_user;
 
 /* Where the pages of an object are. */
 enum vsvm_gem_where {
@@ -34,6 +35,7 @@ struct vsvm_tt {
 /**
  * struct vsvm_gem - a buffer object of user space
  * @base: base
+ * @user: who made it, constant
  * @system: it belongs into system memory, else into VRAM; constant
  * @where: where it is; read without a lock for statistics only
  * @mapped: windows of its bindings that the GPU has entries for
@@ -45,6 +47,7 @@ struct vsvm_tt {
  */
 struct vsvm_gem {
 	struct vsvm_bo base;
+	struct vsvm_user *user;
 	bool system;
 	enum vsvm_gem_where where;
 	unsigned int mapped;

@@ -33,6 +33,8 @@ struct vsvm_pool {
 	u64 least;
 };
 
+struct vsvm_user;
+
 /* vsvm_quota.c */
 void vsvm_quota_init(struct vsvm_device *vdev);
 void vsvm_quota_init_vram(struct vsvm_device *vdev);
@@ -40,6 +42,8 @@ unsigned int vsvm_quota_max_vms(const struct vsvm_device *vdev);
 void vsvm_quota_add(struct vsvm_vm *vm, enum vsvm_pool_id pool, s64 bytes);
 int vsvm_quota_enter(struct vsvm_vm *vm);
 void vsvm_quota_leave(struct vsvm_vm *vm);
+struct vsvm_user *vsvm_user_get(struct vsvm_device *vdev, u64 bytes);
+void vsvm_user_put(struct vsvm_device *vdev, struct vsvm_user *user, u64 bytes);
 
 /* vsvm_reclaim.c */
 void vsvm_reclaim(struct vsvm_vm *vm);

@@ -256,6 +256,47 @@ TEST_F_TIMEOUT(quota, spaces_left_behind, SECONDS)
 	EXPECT_EQ(0, err);
 }
 
+/* Objects of which there is nothing but the promise. Return: bytes, or an error. */
+static long take_objects(uid_t uid)
+{
+	const size_t size = 32 * MIB;
+	int got[2], err = 0;
+	struct vsvm_dev dev;
+	long bytes = -EIO;
+	__u32 handle;
+	pid_t pid;
+
+	if (pipe(got))
+		return -errno;
+	pid = fork();
+	if (!pid) {
+		if (vsvm_open(&dev, -1) || setresuid(uid, uid, uid))
+			_exit(1);
+		for (bytes = 0; !err; bytes += err ? 0 : size)
+			err = vsvm_gem_create(dev.fd, size, DRM_VSVM_GEM_SYSTEM,
+					      &handle);
+		if (err != -EDQUOT)
+			bytes = err;
+		_exit(write(got[1], &bytes, sizeof(bytes)) != sizeof(bytes));
+	}
+	close(got[1]);
+	if (read(got[0], &bytes, sizeof(bytes)) != sizeof(bytes))
+		bytes = -EIO;
+	close(got[0]);
+	return vt_join(pid) ? -EIO : bytes;
+}
+
+TEST_F_TIMEOUT(quota, objects_of_a_user, SECONDS)
+{
+	const long limit = sysconf(_SC_PHYS_PAGES) * PAGE / 4;
+	int i;
+
+	/* All of it is there again once it was given up. */
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(limit / (long)(32 * MIB) * (long)(32 * MIB),
+			  take_objects(USER));
+}
+
 /* A client that has the GPU touch pages far from each other, and what they are of. */
 struct flood {
 	struct vt t;
