@@ -279,7 +279,8 @@ int vsvm_bo_init(struct vsvm_device *vdev, struct vsvm_bo *bo,
  * Context: process, without any dma_resv.
  *
  * Return: the BO, reserved; or ERR_PTR() of -ENOMEM, -ENOSPC if VRAM is full of
- * what cannot be moved, -EIO, or -ERESTARTSYS or -EINTR in a user's thread.
+ * what cannot be moved, or held for others, -EIO, or -ERESTARTSYS or -EINTR in a
+ * user's thread.
  */
 struct vsvm_bo *vsvm_bo_create(struct vsvm_device *vdev, enum vsvm_bo_kind kind,
 			       u64 size, struct vsvm_usage *usage)
@@ -298,6 +299,10 @@ struct vsvm_bo *vsvm_bo_create(struct vsvm_device *vdev, enum vsvm_bo_kind kind,
 	struct vsvm_bo *bo;
 	int err;
 
+	if (kind == VSVM_BO_SVM && vsvm_vram_is_held(vdev)) {
+		vsvm_usage_put(usage);
+		return ERR_PTR(-ENOSPC);
+	}
 	bo = kzalloc_obj(*bo, GFP_KERNEL_ACCOUNT);
 	if (!bo) {
 		vsvm_usage_put(usage);

@@ -256,6 +256,7 @@ static int vsvm_device_init(struct vsvm_device *vdev)
 	spin_lock_init(&vdev->fault_lock);
 	INIT_LIST_HEAD(&vdev->vms);
 	vsvm_quota_init(vdev);
+	vdev->held_until = jiffies;
 	ida_init(&vdev->group_ida);
 	INIT_WORK(&vdev->fault_work, vsvm_fault_drain);
 	INIT_WORK(&vdev->link_work, vsvm_peer_lost_work);

@@ -126,6 +126,7 @@ enum vsvm_stat {
  * @ttm: memory manager of VRAM
  * @svm_bytes: VRAM that backs SVM allocations now
  * @gem_bytes: VRAM that backs objects of user space now
+ * @held_until: jiffies, until when memory of processes gets no VRAM
  * @pagemap: struct pages of VRAM
  * @peer: in the driver's list of devices that share an owner cookie
  * @peer_link: in the list of devices that can have links to each other
@@ -177,6 +178,7 @@ struct vsvm_device {
 	struct ttm_device ttm;
 	atomic64_t svm_bytes;
 	atomic64_t gem_bytes;
+	unsigned long held_until;
 	struct dev_pagemap pagemap;
 	struct drm_pagemap_peer peer;
 	struct list_head peer_link;
@@ -272,6 +274,8 @@ int vsvm_vram_init(struct vsvm_device *vdev);
 int vsvm_vram_evict_all(struct vsvm_device *vdev, unsigned int tries);
 u64 vsvm_vram_used(struct vsvm_device *vdev);
 void vsvm_vram_flush(struct vsvm_device *vdev);
+void vsvm_vram_hold(struct vsvm_device *vdev, unsigned long duration);
+bool vsvm_vram_is_held(struct vsvm_device *vdev);
 
 /* vsvm_migrate.c */
 void vsvm_migrate_module_init(void);

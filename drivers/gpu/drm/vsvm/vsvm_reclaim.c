@@ -35,6 +35,8 @@
 #define VSVM_RECLAIM_BATCH	8
 /* Others may take as fast as we give back. */
 #define VSVM_RECLAIM_ROUNDS	32
+/* A copy to VRAM takes less, unless the machine is very busy: a fault has 16 tries. */
+#define VSVM_ROOM_WAIT		(HZ / 16)
 
 /* The address spaces that may have to give something back, referenced. */
 struct vsvm_victims {
@@ -200,11 +202,32 @@ void vsvm_reclaim(struct vsvm_vm *vm)
 	}
 }
 
+/*
+ * All that is in VRAM may be just on its way there, or out again, so that TTM finds
+ * nothing to evict. VRAM is a preference for data, which waits until there is
+ * a place for the table.
+ */
+static bool vsvm_reclaim_wait(struct vsvm_device *vdev)
+{
+	const unsigned long end = jiffies + VSVM_ROOM_WAIT;
+
+	if (!atomic64_read(&vdev->svm_bytes) && !atomic64_read(&vdev->gem_bytes))
+		return false;
+	vsvm_vram_hold(vdev, 2 * VSVM_ROOM_WAIT);
+	do {
+		usleep_range(1000, 2000);
+		vsvm_vram_flush(vdev);
+	} while (vsvm_vram_used(vdev) == vdev->hw->vram_size &&
+		 time_before(jiffies, end));
+	return true;
+}
+
 /**
- * vsvm_reclaim_tables - free some page tables, as there is no VRAM for one
+ * vsvm_reclaim_tables - make room for a page table, as there is no VRAM for one
  * @vm: address space that wants one
  *
- * When all else was evicted, what is left in VRAM are tables.
+ * When all else was evicted, what is left in VRAM are tables. If that is not so,
+ * waits for a moment.
  *
  * Context: process, without locks.
  *
@@ -215,6 +238,8 @@ bool vsvm_reclaim_tables(struct vsvm_vm *vm)
 	struct vsvm_victims victims = {};
 
 	if (vsvm_reclaim_pool(vm, &victims, VSVM_POOL_TABLES, VSVM_MAX_VMS))
+		return true;
+	if (vsvm_reclaim_wait(vm->vdev))
 		return true;
 	if (victims.busy)
 		usleep_range(1000, 2000);

@@ -167,6 +167,31 @@ void vsvm_vram_flush(struct vsvm_device *vdev)
 	flush_workqueue(vdev->ttm.wq);
 }
 
+/**
+ * vsvm_vram_hold - let nobody have VRAM for memory of processes for a while
+ * @vdev: device
+ * @duration: in jiffies
+ *
+ * For who needs VRAM and cannot have it while all of it is on its way.
+ *
+ * Context: any.
+ */
+void vsvm_vram_hold(struct vsvm_device *vdev, unsigned long duration)
+{
+	WRITE_ONCE(vdev->held_until, jiffies + duration);
+}
+
+/**
+ * vsvm_vram_is_held - is memory of processes to stay where it is?
+ * @vdev: device
+ *
+ * Return: true if so.
+ */
+bool vsvm_vram_is_held(struct vsvm_device *vdev)
+{
+	return time_before(jiffies, READ_ONCE(vdev->held_until));
+}
+
 /*
  * Tries every BO once, by its place in the list and not again and again the
  * first one. Ends after as much as was there at the start, as who uses VRAM
