@@ -344,12 +344,18 @@ int model_gpu_advice(struct walker *w, struct part *x)
 	return err == -ENXIO && shared->what & MODEL_LINK ? 0 : model_excuse(err);
 }
 
-/* Best effort; and there may be a hole. */
+/*
+ * Best effort; and there may be a hole. Not where memory is reclaimed: mm warns
+ * when it asks whether a large page was used a part of which is a device's alone.
+ */
 int model_exclusive(struct walker *w, struct part *x)
 {
-	struct hold h = hold(w);
+	struct hold h;
 	int err;
 
+	if (shared->what & MODEL_CGROUP)
+		return 0;
+	h = hold(w);
 	model_anybody(w, x, 128);
 	err = h.fd < 0 ? -ENODEV :
 	      vsvm_exclusive(h.fd, h.vm, x->p, x->len, NULL);
