@@ -17,43 +17,9 @@
 #define PAGES	16ul
 #define MANY	3
 
-struct budget_piece {
-	struct pagemap_mock_chunk *chunk;
-	unsigned long addr;
-	unsigned long size;
-};
-
-static struct budget_piece budget_piece(struct kunit *test,
-					struct pagemap_mock *mock,
-					unsigned long size)
-{
-	struct budget_piece p = {
-		.size = size,
-		.addr = pagemap_mock_mmap(test, size, size == PMD_SIZE),
-		.chunk = pagemap_mock_chunk(test, mock, size),
-	};
-
-	pagemap_mock_fill(test, p.addr, size, SEED);
-	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, p.chunk, p.addr,
-						      p.addr + size, 0));
-
-	return p;
-}
-
-static struct pagemap_stats *stats_of(struct kunit *test,
-				      struct pagemap_mock *mock)
-{
-	struct pagemap_snapshot *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, s);
-	KUNIT_ASSERT_TRUE(test, pagemap_snapshot_next(&mock->drm, s));
-
-	return &s->stats;
-}
-
 static unsigned long evict_batches(struct kunit *test, struct pagemap_mock *mock)
 {
-	return stats_of(test, mock)->flow[PAGEMAP_EVICT].batches;
+	return pagemap_mock_snapshot(test, mock)->stats.flow[PAGEMAP_EVICT].batches;
 }
 
 /* The inner one spends what is the outer one's, and has its flags. */
@@ -141,12 +107,12 @@ static void walk_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 	struct drm_pagemap_budget budget;
-	struct budget_piece p[MANY];
+	struct pagemap_mock_piece p[MANY];
 	unsigned long before;
 	s64 left;
 
 	for (int i = 0; i < MANY; i++)
-		p[i] = budget_piece(test, mock, PAGES << PAGE_SHIFT);
+		p[i] = pagemap_mock_piece(test, mock, PAGES << PAGE_SHIFT, SEED);
 	pagemap_inject_nth(PAGEMAP_INJECT_COMMIT, PAGEMAP_INJECT_ALWAYS);
 
 	drm_pagemap_budget_begin(&budget, 0);
@@ -186,10 +152,11 @@ static void used_up_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 	struct drm_pagemap_budget budget;
-	struct budget_piece p[MANY];
+	struct pagemap_mock_piece p[MANY];
+	struct pagemap_snapshot *s;
 
 	for (int i = 0; i < MANY; i++)
-		p[i] = budget_piece(test, mock, PMD_SIZE);
+		p[i] = pagemap_mock_piece(test, mock, PMD_SIZE, SEED);
 
 	drm_pagemap_budget_begin(&budget, 0);
 	budget.left = 0;
@@ -201,7 +168,8 @@ static void used_up_test(struct kunit *test)
 	pagemap_inject_clear();
 	drm_pagemap_budget_end(&budget);
 
-	KUNIT_EXPECT_GE(test, stats_of(test, mock)->count[PAGEMAP_STAT_BLOCK_SPLIT],
+	s = pagemap_mock_snapshot(test, mock);
+	KUNIT_EXPECT_GE(test, s->stats.count[PAGEMAP_STAT_BLOCK_SPLIT],
 			(unsigned long)MANY - 1);
 	for (int i = 0; i < MANY; i++) {
 		KUNIT_EXPECT_TRUE(test, p[i].chunk->released);
@@ -219,11 +187,11 @@ static void killed_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 	struct drm_pagemap_budget budget;
-	struct budget_piece p[MANY];
+	struct pagemap_mock_piece p[MANY];
 
 	mock->devmem_ops = &pagemap_mock_async_ops;
 	for (int i = 0; i < MANY; i++)
-		p[i] = budget_piece(test, mock, PMD_SIZE);
+		p[i] = pagemap_mock_piece(test, mock, PMD_SIZE, SEED);
 	mock->during_data = current;
 	mock->during_copy = kill_in_copy;
 	/* A kthread does not hear of signals otherwise. */

@@ -19,31 +19,14 @@
 #define PAGES	16ul
 #define LONG_MS	20000
 
-/* A mapping, and the VRAM that it was moved to. */
-struct evict_piece {
-	struct pagemap_mock_chunk *chunk;
-	unsigned long addr;
-	unsigned long size;
-};
-
-static struct evict_piece evict_piece(struct kunit *test,
-				      struct pagemap_mock *mock,
-				      unsigned long size)
+static struct pagemap_mock_piece evict_piece(struct kunit *test,
+					     struct pagemap_mock *mock,
+					     unsigned long size)
 {
-	struct evict_piece p = {
-		.size = size,
-		.addr = pagemap_mock_mmap(test, size, size == PMD_SIZE),
-		.chunk = pagemap_mock_chunk(test, mock, size),
-	};
-
-	pagemap_mock_fill(test, p.addr, size, SEED);
-	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, p.chunk, p.addr,
-						      p.addr + size, 0));
-
-	return p;
+	return pagemap_mock_piece(test, mock, size, SEED);
 }
 
-static void evict_check(struct kunit *test, const struct evict_piece *p)
+static void evict_check(struct kunit *test, const struct pagemap_mock_piece *p)
 {
 	KUNIT_EXPECT_TRUE(test, p->chunk->released);
 	pagemap_mock_check(test, p->addr, p->size, SEED);
@@ -70,7 +53,7 @@ static void evict_exit(struct kunit *test)
 #define MANY	6
 
 static void evict_many(struct kunit *test, struct pagemap_mock *mock,
-		       struct evict_piece *p, unsigned long *pages)
+		       struct pagemap_mock_piece *p, unsigned long *pages)
 {
 	*pages = 0;
 	for (int i = 0; i < MANY; i++) {
@@ -84,7 +67,7 @@ static void all_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 	struct drm_pagemap_evict_result result;
-	struct evict_piece p[MANY];
+	struct pagemap_mock_piece p[MANY];
 	unsigned long pages;
 
 	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_all(mock->dpagemap, LONG_MS,
@@ -109,7 +92,7 @@ static void empty_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 	unsigned long addr = pagemap_mock_mmap(test, PMD_SIZE, true);
-	struct evict_piece p = {
+	struct pagemap_mock_piece p = {
 		.addr = addr,
 		.size = PMD_SIZE,
 		.chunk = pagemap_mock_chunk(test, mock, PMD_SIZE),
@@ -132,7 +115,7 @@ static void empty_test(struct kunit *test)
 static void all_once_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PMD_SIZE);
+	struct pagemap_mock_piece p = evict_piece(test, mock, PMD_SIZE);
 	struct drm_pagemap_evict_result result;
 
 	mock->fail_to_ram = -EIO;
@@ -149,7 +132,7 @@ static void all_late_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 	struct drm_pagemap_evict_result result;
-	struct evict_piece p[MANY];
+	struct pagemap_mock_piece p[MANY];
 	unsigned long pages;
 
 	mock->devmem_ops = &pagemap_mock_async_ops;
@@ -181,8 +164,8 @@ static void populating_end(struct work_struct *work)
 static void all_populating_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece a = evict_piece(test, mock, PMD_SIZE);
-	struct evict_piece b = evict_piece(test, mock, PAGES << PAGE_SHIFT);
+	struct pagemap_mock_piece a = evict_piece(test, mock, PMD_SIZE);
+	struct pagemap_mock_piece b = evict_piece(test, mock, PAGES << PAGE_SHIFT);
 	struct populating p = { .devmem = &a.chunk->devmem };
 	struct drm_pagemap_evict_result result;
 	unsigned long before = jiffies, took;
@@ -211,7 +194,7 @@ static void all_copy_fails_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 	struct drm_pagemap_evict_result result;
-	struct evict_piece p[MANY];
+	struct pagemap_mock_piece p[MANY];
 	unsigned long pages;
 
 	evict_many(test, mock, p, &pages);
@@ -236,7 +219,7 @@ static void all_copy_fails_test(struct kunit *test)
 static void copy_fails_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PMD_SIZE);
+	struct pagemap_mock_piece p = evict_piece(test, mock, PMD_SIZE);
 	struct drm_pagemap_evict_result result;
 
 	mock->fail_to_ram = -ENODEV;
@@ -280,7 +263,7 @@ static void lost_test(struct kunit *test)
 	const struct lost_case *c = test->param_value;
 	unsigned long start = c->first << PAGE_SHIFT;
 	unsigned long end = start + (c->pages << PAGE_SHIFT);
-	struct evict_piece p, other;
+	struct pagemap_mock_piece p, other;
 	struct drm_pagemap_evict_result result;
 
 	if (!IS_ENABLED(CONFIG_MEMORY_FAILURE))
@@ -327,7 +310,7 @@ KUNIT_ARRAY_PARAM_DESC(split, split_cases, name);
 static void split_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PMD_SIZE);
+	struct pagemap_mock_piece p = evict_piece(test, mock, PMD_SIZE);
 	const struct split_case *c = test->param_value;
 	unsigned long gone = c->unmap << PAGE_SHIFT;
 	struct drm_pagemap_evict_result result;
@@ -348,7 +331,7 @@ static void split_test(struct kunit *test)
 static void split_later_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PMD_SIZE);
+	struct pagemap_mock_piece p = evict_piece(test, mock, PMD_SIZE);
 	unsigned long limit = jiffies + 10 * HZ;
 
 	pagemap_inject_nth(PAGEMAP_INJECT_RAM_BLOCK, PAGEMAP_INJECT_ALWAYS);
@@ -372,7 +355,7 @@ static void split_later_test(struct kunit *test)
 static void vacated_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PAGES << PAGE_SHIFT);
+	struct pagemap_mock_piece p = evict_piece(test, mock, PAGES << PAGE_SHIFT);
 	struct drm_pagemap_evict_result result;
 
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(p.addr + 2 * PAGE_SIZE, PAGE_SIZE));
@@ -391,7 +374,7 @@ static void vacated_test(struct kunit *test)
 static void commit_fails_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PMD_SIZE);
+	struct pagemap_mock_piece p = evict_piece(test, mock, PMD_SIZE);
 
 	pagemap_inject_nth(PAGEMAP_INJECT_COMMIT, PAGEMAP_INJECT_ALWAYS);
 	KUNIT_EXPECT_EQ(test, -EBUSY,
@@ -404,7 +387,7 @@ static void commit_fails_test(struct kunit *test)
 static void all_munmap_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct evict_piece p = evict_piece(test, mock, PMD_SIZE);
+	struct pagemap_mock_piece p = evict_piece(test, mock, PMD_SIZE);
 	struct drm_pagemap_evict_result result;
 
 	mock->munmap_addr = p.addr;
@@ -418,7 +401,7 @@ static void all_munmap_test(struct kunit *test)
 
 struct toucher {
 	struct mm_struct *mm;
-	const struct evict_piece *p;
+	const struct pagemap_mock_piece *p;
 	struct completion started, done;
 	int err;
 };
@@ -445,7 +428,7 @@ static void all_faults_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 	struct drm_pagemap_evict_result result;
-	struct evict_piece p[MANY];
+	struct pagemap_mock_piece p[MANY];
 	struct toucher t = { .mm = current->mm, .p = p };
 	unsigned long pages;
 
@@ -468,7 +451,7 @@ static void all_faults_test(struct kunit *test)
 struct leaver {
 	struct kunit *test;
 	struct pagemap_mock *mock;
-	struct evict_piece p;
+	struct pagemap_mock_piece p;
 	struct completion ready, leave;
 };
 

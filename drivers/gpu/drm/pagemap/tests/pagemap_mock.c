@@ -13,6 +13,7 @@
 #include <drm/drm_managed.h>
 #include <kunit/device.h>
 
+#include "pagemap_internal.h"
 #include "pagemap_mock.h"
 
 static const struct file_operations mock_fops = { .owner = THIS_MODULE };
@@ -524,6 +525,37 @@ int pagemap_mock_populate(struct pagemap_mock *mock, unsigned long addr,
 	mmap_read_unlock(current->mm);
 
 	return err;
+}
+
+/* A mapping with content, and the VRAM that it was moved to. */
+struct pagemap_mock_piece pagemap_mock_piece(struct kunit *test,
+					     struct pagemap_mock *mock,
+					     unsigned long size,
+					     unsigned int seed)
+{
+	struct pagemap_mock_piece p = {
+		.size = size,
+		.addr = pagemap_mock_mmap(test, size, size == PMD_SIZE),
+		.chunk = pagemap_mock_chunk(test, mock, size),
+	};
+
+	pagemap_mock_fill(test, p.addr, size, seed);
+	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, p.chunk, p.addr,
+						      p.addr + size, 0));
+
+	return p;
+}
+
+/* Of the one pagemap of the mock. */
+struct pagemap_snapshot *pagemap_mock_snapshot(struct kunit *test,
+					       struct pagemap_mock *mock)
+{
+	struct pagemap_snapshot *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, s);
+	KUNIT_ASSERT_TRUE(test, pagemap_snapshot_next(&mock->drm, s));
+
+	return s;
 }
 
 MODULE_DESCRIPTION("KUnit tests for drm_pagemap");

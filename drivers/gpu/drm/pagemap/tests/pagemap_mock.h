@@ -81,6 +81,14 @@ struct pagemap_mock_chunk {
 	bool released;
 };
 
+struct pagemap_mock_piece {
+	struct pagemap_mock_chunk *chunk;
+	unsigned long addr;
+	unsigned long size;
+};
+
+struct pagemap_snapshot;
+
 extern const struct drm_pagemap_devmem_ops pagemap_mock_async_ops;
 extern const struct drm_pagemap_devmem_ops pagemap_mock_clear_ops;
 extern const struct drm_pagemap_devmem_ops pagemap_mock_pull_ops;
@@ -97,6 +105,13 @@ int pagemap_mock_migrate(struct kunit *test, struct pagemap_mock_chunk *chunk,
 int pagemap_mock_populate(struct pagemap_mock *mock, unsigned long addr,
 			  unsigned long size, enum drm_pagemap_policy policy,
 			  struct drm_pagemap_migrate_result *result);
+
+struct pagemap_mock_piece pagemap_mock_piece(struct kunit *test,
+					     struct pagemap_mock *mock,
+					     unsigned long size,
+					     unsigned int seed);
+struct pagemap_snapshot *pagemap_mock_snapshot(struct kunit *test,
+					       struct pagemap_mock *mock);
 
 unsigned long pagemap_mock_mmap(struct kunit *test, unsigned long size,
 				bool huge);

@@ -45,18 +45,6 @@ static void bucket_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, c->want, pagemap_latency_bucket(c->ns));
 }
 
-/* The one pagemap of the mock. */
-static struct pagemap_snapshot *snapshot(struct kunit *test,
-					 struct pagemap_mock *mock)
-{
-	struct pagemap_snapshot *s = kunit_kzalloc(test, sizeof(*s), GFP_KERNEL);
-
-	KUNIT_ASSERT_NOT_NULL(test, s);
-	KUNIT_ASSERT_TRUE(test, pagemap_snapshot_next(&mock->drm, s));
-
-	return s;
-}
-
 static void count_here(void *dpagemap)
 {
 	pagemap_count(dpagemap, PAGEMAP_STAT_EVICTIONS, 1);
@@ -70,7 +58,7 @@ static void cpus_test(struct kunit *test)
 	struct pagemap_snapshot *s;
 
 	on_each_cpu(count_here, mock->dpagemap, true);
-	s = snapshot(test, mock);
+	s = pagemap_mock_snapshot(test, mock);
 	KUNIT_EXPECT_EQ(test, s->stats.count[PAGEMAP_STAT_EVICTIONS], cpus);
 	KUNIT_EXPECT_EQ(test, s->stats.count[PAGEMAP_STAT_LOST_PAGES],
 			100 * cpus);
@@ -91,7 +79,7 @@ static void report_end_test(struct kunit *test)
 	for (unsigned int i = 0; i < ARRAY_SIZE(reports); i++)
 		pagemap_report_end(mock->dpagemap, &reports[i]);
 
-	flow = &snapshot(test, mock)->stats.flow[PAGEMAP_EVICT];
+	flow = &pagemap_mock_snapshot(test, mock)->stats.flow[PAGEMAP_EVICT];
 	KUNIT_EXPECT_EQ(test, flow->batches, 2);
 	KUNIT_EXPECT_EQ(test, flow->asked, 528);
 	KUNIT_EXPECT_EQ(test, flow->moved, 522);
@@ -112,17 +100,17 @@ static void reset_test(struct kunit *test)
 	pagemap_count_outcomes(mock->dpagemap, &result);
 	pagemap_count(other->dpagemap, PAGEMAP_STAT_EVICTIONS, 6);
 	pagemap_stats_reset(&mock->drm);
-	KUNIT_EXPECT_NULL(test, memchr_inv(&snapshot(test, mock)->stats, 0,
+	KUNIT_EXPECT_NULL(test, memchr_inv(&pagemap_mock_snapshot(test, mock)->stats, 0,
 					   sizeof(struct pagemap_stats)));
 
 	pagemap_count(mock->dpagemap, PAGEMAP_STAT_EVICTIONS, 2);
 	pagemap_count_outcomes(mock->dpagemap, &result);
-	KUNIT_EXPECT_EQ(test, 2, snapshot(test, mock)
+	KUNIT_EXPECT_EQ(test, 2, pagemap_mock_snapshot(test, mock)
 			->stats.count[PAGEMAP_STAT_EVICTIONS]);
-	KUNIT_EXPECT_EQ(test, 7, snapshot(test, mock)
+	KUNIT_EXPECT_EQ(test, 7, pagemap_mock_snapshot(test, mock)
 			->stats.outcome[DRM_PAGEMAP_SKIP_KSM]);
 	/* Another device's. */
-	KUNIT_EXPECT_EQ(test, 6, snapshot(test, other)
+	KUNIT_EXPECT_EQ(test, 6, pagemap_mock_snapshot(test, other)
 			->stats.count[PAGEMAP_STAT_EVICTIONS]);
 }
 
@@ -132,15 +120,15 @@ static void longest_evict_test(struct kunit *test)
 	static const u64 ns[] = { 3000, 70000, 0, 69999 };
 	struct pagemap_mock *mock = pagemap_mock_create(test);
 
-	KUNIT_EXPECT_EQ(test, snapshot(test, mock)->longest_evict, 0ull);
+	KUNIT_EXPECT_EQ(test, pagemap_mock_snapshot(test, mock)->longest_evict, 0ull);
 	for (unsigned int i = 0; i < ARRAY_SIZE(ns); i++)
 		pagemap_report_evict(mock->dpagemap, 1, 0, ns[i], 0);
-	KUNIT_EXPECT_EQ(test, snapshot(test, mock)->longest_evict, 70000ull);
+	KUNIT_EXPECT_EQ(test, pagemap_mock_snapshot(test, mock)->longest_evict, 70000ull);
 
 	pagemap_stats_reset(&mock->drm);
-	KUNIT_EXPECT_EQ(test, snapshot(test, mock)->longest_evict, 0ull);
+	KUNIT_EXPECT_EQ(test, pagemap_mock_snapshot(test, mock)->longest_evict, 0ull);
 	pagemap_report_evict(mock->dpagemap, 1, 1, 5000, -EBUSY);
-	KUNIT_EXPECT_EQ(test, snapshot(test, mock)->longest_evict, 5000ull);
+	KUNIT_EXPECT_EQ(test, pagemap_mock_snapshot(test, mock)->longest_evict, 5000ull);
 }
 
 static const struct drm_pagemap_ops idle_ops = {};
@@ -149,7 +137,7 @@ static const struct drm_pagemap_ops idle_ops = {};
 static void several_pagemaps_test(struct kunit *test)
 {
 	struct pagemap_mock *mock = pagemap_mock_create(test);
-	struct pagemap_snapshot *s = snapshot(test, mock);
+	struct pagemap_snapshot *s = pagemap_mock_snapshot(test, mock);
 	struct drm_pagemap *second;
 	u64 first = s->id;
 
@@ -182,7 +170,7 @@ static void migration_test(struct kunit *test)
 	/* Four of the pages are gone, their VRAM is not. */
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, 4 * PAGE_SIZE));
 
-	s = snapshot(test, mock);
+	s = pagemap_mock_snapshot(test, mock);
 	KUNIT_EXPECT_EQ(test, s->stats.count[PAGEMAP_STAT_ALLOCATIONS], 1);
 	KUNIT_EXPECT_EQ(test, s->stats.outcome[DRM_PAGEMAP_MOVED], 16);
 	KUNIT_EXPECT_EQ(test, s->stats.flow[PAGEMAP_TO_DEVMEM].moved, 16);
@@ -192,7 +180,7 @@ static void migration_test(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, s->longest_evict, 0ull);
 	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&chunk->devmem));
-	s = snapshot(test, mock);
+	s = pagemap_mock_snapshot(test, mock);
 	KUNIT_EXPECT_GT(test, s->longest_evict, 0ull);
 	KUNIT_EXPECT_EQ(test, s->stats.count[PAGEMAP_STAT_EVICTIONS], 1);
 	KUNIT_EXPECT_EQ(test, s->stats.flow[PAGEMAP_EVICT].moved, 12);
