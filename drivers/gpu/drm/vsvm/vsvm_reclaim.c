@@ -78,12 +78,11 @@ static int vsvm_victims_largest(const struct vsvm_victims *victims,
 	return found;
 }
 
-/* SVM ranges with entries in a table. */
-static void vsvm_svm_reclaim_table(struct vsvm_vm *vm,
-				   const struct vsvm_cold *cold)
+/* SVM ranges of an area; those with entries in a table, or all of them. */
+static void vsvm_svm_remove(struct vsvm_vm *vm, unsigned long start,
+			    unsigned long end, const struct vsvm_cold *cold)
 {
 	struct drm_gpusvm_notifier *notifier, *next_notifier;
-	const unsigned long start = cold->start, end = start + cold->size;
 
 	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm,
 					  start, end) {
@@ -92,7 +91,7 @@ static void vsvm_svm_reclaim_table(struct vsvm_vm *vm,
 		drm_gpusvm_for_each_range_safe(base, next, notifier, start, end) {
 			struct vsvm_range *range = to_vsvm_range(base);
 
-			if (vsvm_pt_is_cold(vm, &range->ptes, cold))
+			if (!cold || vsvm_pt_is_cold(vm, &range->ptes, cold))
 				vsvm_range_remove(vm, range);
 		}
 	}
@@ -119,7 +118,7 @@ static bool vsvm_reclaim_table(struct vsvm_vm *vm)
 	if (cold.start >= DRM_VSVM_BIND_START)
 		vsvm_bind_reclaim(vm, &cold);
 	else
-		vsvm_svm_reclaim_table(vm, &cold);
+		vsvm_svm_remove(vm, cold.start, cold.start + cold.size, &cold);
 	return true;
 }
 
@@ -254,16 +253,7 @@ bool vsvm_reclaim_tables(struct vsvm_vm *vm)
  */
 void vsvm_svm_forget(struct vsvm_vm *vm, unsigned long start, unsigned long end)
 {
-	struct drm_gpusvm_notifier *notifier, *next_notifier;
-
 	lockdep_assert_held(&vm->lock);
-	if (vm->closed)
-		return;
-	drm_gpusvm_for_each_notifier_safe(notifier, next_notifier, &vm->svm,
-					  start, end) {
-		struct drm_gpusvm_range *base, *next;
-
-		drm_gpusvm_for_each_range_safe(base, next, notifier, start, end)
-			vsvm_range_remove(vm, to_vsvm_range(base));
-	}
+	if (!vm->closed)
+		vsvm_svm_remove(vm, start, end, NULL);
 }
