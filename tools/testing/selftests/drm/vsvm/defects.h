@@ -61,8 +61,6 @@ int inject_populate(struct vt *t, void *p, size_t len, unsigned int ms);
 int fail_begin(const char *kind, bool this_task_only, unsigned int min_order);
 void fail_end(const char *kind);
 
-/* A number in a file, or in the line of it that begins with @key. */
-long read_number(const char *path, const char *key);
 int write_number(const char *path, unsigned long value);
 
 /* Memory policy of this thread: all from one node. -ENODEV without it. */

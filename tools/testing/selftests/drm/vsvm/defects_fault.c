@@ -234,11 +234,11 @@ enum result test_d7(struct vt *t)
 /* Until khugepaged has looked at everything @times. */
 static int await_khugepaged(int times)
 {
-	long scans = read_number(KHUGEPAGED "full_scans", "");
+	long scans = vt_read_number(KHUGEPAGED "full_scans", "");
 	int i;
 
 	for (i = 0; i < 300; i++) {
-		if (read_number(KHUGEPAGED "full_scans", "") >= scans + times)
+		if (vt_read_number(KHUGEPAGED "full_scans", "") >= scans + times)
 			return 0;
 		vt_sleep_ms(50);
 	}

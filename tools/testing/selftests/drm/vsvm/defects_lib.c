@@ -18,26 +18,6 @@
 /* linux/mempolicy.h */
 #define POLICY_BIND	2
 
-long read_number(const char *path, const char *key)
-{
-	FILE *file = fopen(path, "re");
-	size_t len = strlen(key);
-	long value = -ENOENT;
-	char line[256];
-
-	if (!file)
-		return -errno;
-	while (fgets(line, sizeof(line), file)) {
-		if (strncmp(line, key, len))
-			continue;
-		/* "key: 12", "key 12", and "12" for an empty key */
-		value = strtol(line + len + strspn(line + len, ": \t"), NULL, 0);
-		break;
-	}
-	fclose(file);
-	return value;
-}
-
 int write_number(const char *path, unsigned long value)
 {
 	char text[24];
@@ -62,12 +42,12 @@ int inject_set(struct vt *t, const char *file, unsigned long value)
 
 long inject_get(struct vt *t, const char *file)
 {
-	return read_number(inject_path(t, file), "");
+	return vt_read_number(inject_path(t, file), "");
 }
 
 long inject_count(struct vt *t, const char *what)
 {
-	return read_number(inject_path(t, "migrations"), what);
+	return vt_read_number(inject_path(t, "migrations"), what);
 }
 
 int inject_populate(struct vt *t, void *p, size_t len, unsigned int ms)

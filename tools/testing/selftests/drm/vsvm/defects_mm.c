@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,8 +18,7 @@
 #include "defects.h"
 
 #define KSM	"/sys/kernel/mm/ksm/"
-#define CGROUPS	"/sys/fs/cgroup"
-#define CGROUP	CGROUPS "/defects"
+#define CGROUP	VT_CGROUPS "/defects"
 
 /* A child that has nothing but KSM in mind, and ends with its parent. */
 static pid_t mergeable_child(__u8 *p, size_t len)
@@ -45,7 +42,7 @@ static int await_merged(long pages)
 	write_number(KSM "sleep_millisecs", 1);
 	write_number(KSM "run", 1);
 	for (i = 0; i < 300; i++) {
-		if (read_number(KSM "pages_sharing", "") >= pages)
+		if (vt_read_number(KSM "pages_sharing", "") >= pages)
 			return 0;
 		vt_sleep_ms(50);
 	}
@@ -317,7 +314,7 @@ static int split_as_child(void)
 	__u8 *p;
 	int err;
 
-	err = vsvm_write_file(CGROUP "/cgroup.procs", "0") ?: vt_open(&t);
+	err = vt_cgroup_join(CGROUP) ?: vt_open(&t);
 	if (err)
 		return 1;
 	p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
@@ -339,10 +336,7 @@ enum result test_m13(struct vt *t)
 	int err;
 
 	(void)t;
-	mount("none", CGROUPS, "cgroup2", 0, NULL);
-	vsvm_write_file(CGROUPS "/cgroup.subtree_control", "+memory");
-	mkdir(CGROUP, 0755);
-	if (access(CGROUP "/memory.max", W_OK))
+	if (vt_cgroup_begin(CGROUP))
 		return saw(NOT_PROVOKED, "no memory cgroups");
 	pid = fork();
 	if (!pid)

@@ -121,10 +121,10 @@ enum result test_w13(struct vt *t)
 	int i, err = 0;
 
 	err = move_with_holes(t);
-	before = read_number(slabs, "iommu_iova");
+	before = vt_read_number(slabs, "iommu_iova");
 	for (i = 0; i < IOVA_TRIES && !err; i++)
 		err = move_with_holes(t);
-	more = read_number(slabs, "iommu_iova") - before;
+	more = vt_read_number(slabs, "iommu_iova") - before;
 	if (err || before < 0)
 		return broken("migration of holes", err ?: before);
 	return saw(more < IOVA_TRIES / 2 ? PASS : FAIL,
@@ -279,9 +279,9 @@ static int ksm_merge(__u8 *p, size_t len, __u8 value)
 	ksm_set("pages_to_scan", 2000);
 	ksm_set("sleep_millisecs", 1);
 	ksm_set("run", 1);
-	for (i = 0; i < 400 && read_number(KSM "pages_sharing", "") < 1; i++)
+	for (i = 0; i < 400 && vt_read_number(KSM "pages_sharing", "") < 1; i++)
 		vt_sleep_ms(50);
-	if (read_number(KSM "pages_sharing", "") < 1)
+	if (vt_read_number(KSM "pages_sharing", "") < 1)
 		return -ETIMEDOUT;
 	p[PAGE] = ~value;
 	return 0;

@@ -7,13 +7,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "model.h"
 
-#define CGROUPS		"/sys/fs/cgroup"
-#define CGROUP		CGROUPS "/vsvm-model"
+#define CGROUP		VT_CGROUPS "/vsvm-model"
 
 /* What happens now and then, and not all the time. */
 #define EVENTS		(MODEL_EVICT | MODEL_KILL | MODEL_LINK | MODEL_UNBIND | \
@@ -54,16 +52,6 @@ static void turn_knobs(bool begin)
 	}
 }
 
-static void begin_cgroup(void)
-{
-	/* It may be there already; what counts is whether it works. */
-	mount("none", CGROUPS, "cgroup2", 0, NULL);
-	vsvm_write_file(CGROUPS "/cgroup.subtree_control", "+memory");
-	mkdir(CGROUP, 0755);
-	if (access(CGROUP "/memory.reclaim", W_OK))
-		fprintf(stderr, "# without a memory cgroup: errno %d\n", errno);
-}
-
 /*
  * mm has a list for each memory cgroup of the large pages that are to be split,
  * and makes it with the cgroup's first large page in RAM. One that came into being
@@ -85,7 +73,7 @@ void world_join(unsigned int what)
 {
 	if (!(what & MODEL_CGROUP))
 		return;
-	vsvm_write_file(CGROUP "/cgroup.procs", "0");
+	vt_cgroup_join(CGROUP);
 	have_large_page_in_ram();
 }
 
@@ -113,8 +101,8 @@ int world_begin(struct world *world, __u64 seed)
 	}
 	if (err)
 		return err;
-	if (world->what & MODEL_CGROUP)
-		begin_cgroup();
+	if (world->what & MODEL_CGROUP && vt_cgroup_begin(CGROUP))
+		fprintf(stderr, "# without a memory cgroup: errno %d\n", errno);
 	if (world->what & MODEL_SYSTEM) {
 		turn_knobs(true);
 		err = vt_swap_begin();
@@ -227,6 +215,6 @@ void world_end(struct world *world)
 	}
 	if (world->what & MODEL_CGROUP) {
 		rmdir(CGROUP);
-		umount(CGROUPS);
+		umount(VT_CGROUPS);
 	}
 }

@@ -141,7 +141,7 @@ static int break_up(struct pieces *s, const struct vt_buf *other, size_t need)
 	int err;
 
 	*s = (struct pieces){ .len = REST + REST / 2 };
-	s->min_free = vt_read_number(MIN_FREE);
+	s->min_free = vt_read_number(MIN_FREE, "");
 	write_number(MIN_FREE, 2048);
 	/* Most of it goes in one piece, which takes no time. */
 	if (available > (long)REST)
@@ -320,8 +320,8 @@ FIXTURE_SETUP(busy)
 	if (err == -ENODEV && vt_may_skip())
 		SKIP(return, "no vsvm device");
 	ASSERT_EQ(0, err);
-	self->sleep_ms = vt_read_number(KHUGEPAGED "scan_sleep_millisecs");
-	self->to_scan = vt_read_number(KHUGEPAGED "pages_to_scan");
+	self->sleep_ms = vt_read_number(KHUGEPAGED "scan_sleep_millisecs", "");
+	self->to_scan = vt_read_number(KHUGEPAGED "pages_to_scan", "");
 	write_number(KHUGEPAGED "scan_sleep_millisecs", 1);
 	write_number(KHUGEPAGED "pages_to_scan", 4 * BUSY_LEN / PAGE);
 	ASSERT_EQ(0, vt_buf_map(&self->m.home, BUSY_LEN, VT_THP));

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -33,8 +31,7 @@
 #define HOLDERS		(DEVICE_VMS / PROCESS_VMS)
 #define USER		4000
 
-#define CGROUPS		"/sys/fs/cgroup"
-#define CGROUP		CGROUPS "/vsvm-quota"
+#define CGROUP		VT_CGROUPS "/vsvm-quota"
 
 /* There is one in debug kernels. */
 #define KMEMLEAK	"/sys/kernel/debug/kmemleak"
@@ -509,15 +506,7 @@ TEST_F_TIMEOUT(quota, ranges, SECONDS)
 /* What the slabs of our memory cgroup are now. */
 static long charged(void)
 {
-	FILE *file = fopen(CGROUP "/memory.stat", "re");
-	char line[128];
-	long slab = -1;
-
-	while (file && fgets(line, sizeof(line), file))
-		sscanf(line, "slab %ld", &slab);
-	if (file)
-		fclose(file);
-	return slab;
+	return vt_read_number(CGROUP "/memory.stat", "slab ");
 }
 
 /* Return: what ranges and tables for so many pages cost their cgroup. */
@@ -528,7 +517,7 @@ static long flood_cost(unsigned int num)
 	long before;
 
 	f.sum = vt_map_aligned(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-	if (vsvm_write_file(CGROUP "/cgroup.procs", "0") || vt_open(&f.t) ||
+	if (vt_cgroup_join(CGROUP) || vt_open(&f.t) ||
 	    flood_memory(&f) || flood_touch(&f, 0, 1))
 		return -1;
 	before = charged();
@@ -545,9 +534,7 @@ TEST_F_TIMEOUT(quota, charged_to_the_owner, SECONDS)
 	long cost;
 	pid_t pid;
 
-	mount("none", CGROUPS, "cgroup2", 0, NULL);
-	vsvm_write_file(CGROUPS "/cgroup.subtree_control", "+memory");
-	if (mkdir(CGROUP, 0700))
+	if (vt_cgroup_begin(CGROUP))
 		SKIP(return, "no memory cgroups");
 	pid = fork();
 	if (!pid) {

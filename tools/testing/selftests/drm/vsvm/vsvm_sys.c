@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/klog.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "vsvm_test.h"
 
@@ -29,6 +32,26 @@ long vt_log_number(const char *text)
 	return number;
 }
 
+long vt_read_number(const char *path, const char *key)
+{
+	FILE *file = fopen(path, "re");
+	size_t len = strlen(key);
+	long value = -ENOENT;
+	char line[256];
+
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, key, len))
+			continue;
+		/* "key: 12", "key 12", and "12" for an empty key */
+		value = strtol(line + len + strspn(line + len, ": \t"), NULL, 0);
+		break;
+	}
+	fclose(file);
+	return value;
+}
+
 static void debugfs_path(char *path, size_t size, const struct vsvm_dev *dev,
 			 const char *file)
 {
@@ -37,20 +60,10 @@ static void debugfs_path(char *path, size_t size, const struct vsvm_dev *dev,
 
 long vt_stat(const struct vt *t, const char *name)
 {
-	const size_t len = strlen(name);
-	char path[PATH_MAX], line[128];
-	long value = -1;
-	FILE *file;
+	char path[PATH_MAX];
 
 	debugfs_path(path, sizeof(path), &t->dev, "svm_stats");
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof(line), file)) {
-		if (!strncmp(line, name, len) && line[len] == ':')
-			value = atol(line + len + 1);
-	}
-	if (file)
-		fclose(file);
-	return value;
+	return vt_read_number(path, name);
 }
 
 int vt_tell(const struct vt *t, const char *file, const char *text)
@@ -61,25 +74,12 @@ int vt_tell(const struct vt *t, const char *file, const char *text)
 	return vsvm_write_file(path, text);
 }
 
-long vt_read_number(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	long number = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%ld", &number) != 1)
-		number = -1;
-	fclose(file);
-	return number;
-}
-
 long vt_ask(const struct vt *t, const char *file)
 {
 	char path[PATH_MAX];
 
 	debugfs_path(path, sizeof(path), &t->dev, file);
-	return vt_read_number(path);
+	return vt_read_number(path, "");
 }
 
 long vt_pagemap_number(const struct vsvm_dev *dev, const char *name)
@@ -108,4 +108,24 @@ void vt_pagemap_reset(const struct vsvm_dev *dev)
 
 	debugfs_path(path, sizeof(path), dev, "drm_pagemap");
 	vsvm_write_file(path, "0");
+}
+
+int vt_cgroup_begin(const char *path)
+{
+	char file[PATH_MAX];
+
+	/* It may be there already; what counts is whether it works. */
+	mount("none", VT_CGROUPS, "cgroup2", 0, NULL);
+	vsvm_write_file(VT_CGROUPS "/cgroup.subtree_control", "+memory");
+	mkdir(path, 0755);
+	snprintf(file, sizeof(file), "%s/memory.max", path);
+	return access(file, W_OK) ? -errno : 0;
+}
+
+int vt_cgroup_join(const char *path)
+{
+	char file[PATH_MAX];
+
+	snprintf(file, sizeof(file), "%s/cgroup.procs", path);
+	return vsvm_write_file(file, "0");
 }

@@ -177,14 +177,19 @@ void vt_swap_end(void);
 /* The number that follows @text in the last message that has it, or -1. */
 long vt_log_number(const char *text);
 
-/* The number in a file of the kernel, or -1. */
-long vt_read_number(const char *path);
+/* A number in a file, or in the line of it that begins with @key, or negative. */
+long vt_read_number(const char *path, const char *key);
 
-/* A number of svm_stats in debugfs that QUERY has not, or -1. */
+#define VT_CGROUPS	"/sys/fs/cgroup"
+/* Make a memory cgroup below that, and have the caller in it. */
+int vt_cgroup_begin(const char *path);
+int vt_cgroup_join(const char *path);
+
+/* A number of svm_stats in debugfs that QUERY has not, or negative. */
 long vt_stat(const struct vt *t, const char *name);
 /* Write @text to a file of the GPU in debugfs. */
 int vt_tell(const struct vt *t, const char *file, const char *text);
-/* The number in one, or -1. */
+/* The number in one, or negative. */
 long vt_ask(const struct vt *t, const char *file);
 /*
  * What drm_pagemap tells about the GPU there: the largest number that follows
