@@ -280,8 +280,12 @@ int vt_hold(struct vt_hold *h);
 int vt_hold_syncobj(struct vt_hold *h, struct vt *t, __u32 handle);
 void vt_hold_end(struct vt_hold *h);
 
-/* A file of so many pages, all of the same bytes. */
-#define VT_SERVER_PAGES		16
+/*
+ * A file of so many pages, all of the same bytes. They are fewer than make 64 KiB,
+ * or where their mapping is aligned to that the GPU faults all of them in at once,
+ * and each fault waits for the first page.
+ */
+#define VT_SERVER_PAGES		8
 #define VT_SERVER_CONTENT	20
 
 /**
