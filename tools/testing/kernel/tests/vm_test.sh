@@ -50,6 +50,37 @@ same "what it printed came" begun "$OUTPUT"
 says_error "is told as such" "limit of 12 s"
 same "and the log tells where it was" yes "$(grep -q 'task:sleep' "$LOG" && echo yes || echo no)"
 
+# Programs of the runners in the guest, and what they leave behind
+# shellcheck disable=SC2016 # for the guest's shell
+vm --timeout 100 -- sh -c '. /usr/bin/lib
+	program() { name=$1; run_program "$@"; verdict "$name" end unload_after_program; echo "$(session)" >/results/after.$name; }
+	program alone 50 true
+	program passed 50 sh -c "sleep 1000 & sleep 1000 & exit 0"
+	program failed 50 sh -c "sleep 1000 & exit 1"
+	program hung 2 sh -c "(trap : TERM; while :; do sleep 1; done) & sleep 1000"
+	program deaf 2 sh -c "trap : TERM; sleep 1000 & while :; do sleep 1; done"
+	program limits 50 limited 64 96 sh -c "sleep 1000 & exit 1"
+	program late 2 limited 64 96 sh -c "sleep 1000 & sleep 1000"'
+tap()
+{
+	OUTPUT=$(cat "$BUILD/vm/scripts/results/$1.tap")
+}
+tap alone.run
+same "a program that ends alone" "# exit status 0" "$OUTPUT"
+tap passed.run
+says "who passes, but leaves processes" "# 2 processes left behind"
+tap passed.end
+says "fails" "not ok 1 end"
+for program in failed hung deaf limits late; do
+	tap "$program.run"
+	says "$program: what is left is told" "left behind: "
+	same "$program: and ended" "" "$(cat "$BUILD/vm/scripts/results/after.$program")"
+	tap "$program.end"
+	says "$program: and all is unloaded" $'\nok 1 end'
+done
+tap hung.run
+says "a time limit" "Bail out! hung: time limit of 2 s"
+
 run env ACCEL=warp "$KDIR/vm.sh" --kernel bench --name scripts -- true
 says "an accelerator that nobody knows" "ACCEL=warp: kvm, tcg or icount"
 same "stops before it starts" 1 "$STATUS"
