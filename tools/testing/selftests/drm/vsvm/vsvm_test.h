@@ -72,6 +72,10 @@ int vt_copy(struct vt *t, void *dst, const void *src, size_t count);
 int vt_add(struct vt *t, void *dst, const void *src, size_t count, __u8 value);
 /* Add @value to @counter @count times, in one step each. */
 int vt_atomic_add(struct vt *t, __u64 *counter, size_t count, __u64 value);
+/* Advice for them: DRM_VSVM_ATOMIC_*. */
+int vt_atomic_mode(struct vt *t, const void *addr, size_t len, __u32 mode);
+/* So many jobs and a CPU count; the sum must be that of both. */
+int vt_fight_over(struct vt *t, __u64 *counter, unsigned int jobs, size_t per_job);
 int vt_sum(struct vt *t, const void *src, size_t count, __u64 *sum);
 int vt_histogram(struct vt *t, const void *src, size_t count, __u64 *counts);
 
