@@ -6,11 +6,9 @@
  * takes.
  */
 #include <dirent.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "../supervisor.h"
+#include "../../vsvm_hogs.h"
 #include "guest.h"
 
 #define VA		0x7f0000000000ull
@@ -63,28 +61,6 @@ static void spin(struct guest *g, unsigned int num)
 	}
 }
 
-static void hogs_start(pid_t *hog)
-{
-	unsigned int i;
-
-	for (i = 0; i < NUM_HOGS; i++) {
-		hog[i] = supervisor_fork();
-		if (!hog[i])
-			for (;;)
-				;
-	}
-}
-
-static void hogs_end(const pid_t *hog)
-{
-	unsigned int i;
-
-	for (i = 0; i < NUM_HOGS; i++) {
-		kill(hog[i], SIGKILL);
-		waitpid(hog[i], NULL, 0);
-	}
-}
-
 static unsigned int num_threads(pid_t pid)
 {
 	struct dirent *entry;
@@ -129,7 +105,7 @@ static void load_invalidate(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, guest_start(g, 0), VSVM_HW_OK);
 	make_space(g);
 	spin(g, VSVM_HW_NUM_QUEUES);
-	hogs_start(hog);
+	hogs_start(hog, NUM_HOGS);
 	usleep(300000);
 	/* As many queues as an address space has. */
 	some.src = 4;
@@ -139,7 +115,7 @@ static void load_invalidate(struct kunit *test)
 	worst = worst_of(g, &all);
 	kunit_info(test, "all queues: %llu ms at worst\n", worst);
 	KUNIT_EXPECT_LT(test, worst, 3 * PATIENCE);
-	hogs_end(hog);
+	hogs_end(hog, NUM_HOGS);
 	KUNIT_EXPECT_LT(test, num_threads(guest_engine(g)),
 			FIXED_THREADS + sysconf(_SC_NPROCESSORS_ONLN) + 1);
 }

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../../../../gpu/vsvm/vsvm_hogs.h"
 #include "kselftest_harness.h"
 #include "vsvm_test.h"
 
@@ -99,28 +100,6 @@ static int clients_start(struct vt *client, unsigned int *num, void *node)
 	return *num < MIN_CLIENTS ? -ENOSPC : 0;
 }
 
-static void hogs_start(pid_t *hog)
-{
-	unsigned int i;
-
-	for (i = 0; i < NUM_HOGS; i++) {
-		hog[i] = fork();
-		if (!hog[i])
-			for (;;)
-				;
-	}
-}
-
-static void hogs_end(const pid_t *hog)
-{
-	unsigned int i;
-
-	for (i = 0; i < NUM_HOGS; i++) {
-		kill(hog[i], SIGKILL);
-		vt_join(hog[i]);
-	}
-}
-
 /*
  * Memory that the GPU has mapped comes home page by page, each by an invalidation
  * and a copy, while all queues of the GPU and all processors are taken. Engines of
@@ -137,7 +116,7 @@ TEST_F_TIMEOUT(load, clients_that_spin, SECONDS)
 	/* Of its own accord: nobody's job is to be cancelled meanwhile. */
 	ASSERT_LE(10000, vt_parameter("timeout_ms"));
 	ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, 0, LEN, 1));
-	hogs_start(self->hog);
+	hogs_start(self->hog, NUM_HOGS);
 	err = clients_start(self->client, &self->num, node);
 	for (i = 0; i < 8 && !err; i++) {
 		start = vt_now_ms();
@@ -146,7 +125,7 @@ TEST_F_TIMEOUT(load, clients_that_spin, SECONDS)
 		ms = vt_now_ms() - start;
 		worst = ms > worst ? ms : worst;
 	}
-	hogs_end(self->hog);
+	hogs_end(self->hog, NUM_HOGS);
 	ASSERT_EQ(0, err);
 	TH_LOG("%u clients, %llu ms at worst", self->num, worst);
 	EXPECT_GT(5 * SECOND, worst);
