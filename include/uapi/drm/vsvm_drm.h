@@ -368,9 +368,8 @@ struct drm_vsvm_wait_user_fence {
  * Errors: -EINVAL (range unaligned, empty, wrapping or beyond the address
  * space), -ENOENT (VM, syncobj), -EPERM, -ENXIO (no link to that device, or no
  * such device), -EFAULT (part of the range is not mapped; nothing has moved),
- * -ENODEV (the device is gone; or the address space was closed meanwhile),
- * -ENOMEM, -EINTR, -ECANCELED (the address space was closed, or the device
- * unbound, meanwhile; also of the fence).
+ * -ENODEV (the device is gone), -ENOMEM, -EINTR, -ECANCELED (the address space
+ * was closed, or the device unbound, meanwhile; also of the fence).
  */
 struct drm_vsvm_prefetch {
 	__u32 vm_id;

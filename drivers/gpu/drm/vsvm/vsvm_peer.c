@@ -289,12 +289,12 @@ static int vsvm_target_get_peer(struct vsvm_target *target,
  * vsvm_target_get - find the VRAM that a location stands for
  * @target: gets it
  * @vdev: device that asks
- * @dpagemap: its own pagemap, or NULL if it was closed
+ * @dpagemap: its own pagemap, or NULL if the address space was closed
  * @location: other than DRM_VSVM_LOC_SYSTEM
  *
  * Context: process; may be interrupted.
  *
- * Return: 0, and vsvm_target_put() must follow; -ENODEV without @dpagemap;
+ * Return: 0, and vsvm_target_put() must follow; -ECANCELED without @dpagemap;
  * -EINVAL and -ENXIO as vsvm_location_check(); -ENOMEM, -EINTR, -ERESTARTSYS.
  */
 int vsvm_target_get(struct vsvm_target *target, struct vsvm_device *vdev,
@@ -308,7 +308,7 @@ int vsvm_target_get(struct vsvm_target *target, struct vsvm_device *vdev,
 	target->dpagemap = NULL;
 	if (vsvm_location_is_own(vdev, location)) {
 		target->dpagemap = drm_pagemap_get(dpagemap);
-		return dpagemap ? 0 : -ENODEV;
+		return dpagemap ? 0 : -ECANCELED;
 	}
 	if (!vsvm_location_is_peer(location))
 		return -EINVAL;

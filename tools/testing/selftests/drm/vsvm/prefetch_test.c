@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -227,6 +228,79 @@ TEST_F_TIMEOUT(prefetch, address_space_goes, SECONDS)
 	}
 	EXPECT_LT(0u, cancelled);
 	ASSERT_EQ(0, vt_buf_check(b));
+}
+
+/* Threads beside a test. */
+struct beside {
+	struct vt *t;
+	__u8 *p;
+	size_t len;
+	bool stop;
+	unsigned int cancelled;
+	int err;
+};
+
+static void *prefetch_on_and_on(void *data)
+{
+	struct beside *b = data;
+	int err;
+
+	while (!__atomic_load_n(&b->stop, __ATOMIC_RELAXED)) {
+		err = vsvm_prefetch(b->t->dev.fd,
+				    __atomic_load_n(&b->t->vm, __ATOMIC_RELAXED),
+				    b->p, PAGE, DRM_VSVM_LOC_DEVICE, NULL, NULL);
+		if (err == -ECANCELED)
+			__atomic_add_fetch(&b->cancelled, 1, __ATOMIC_RELAXED);
+		else if (err && err != -ENOENT)
+			b->err = err;
+	}
+	return NULL;
+}
+
+/* Whoever looks at the process's memory has to wait. */
+static void *change_on_and_on(void *data)
+{
+	struct beside *b = data;
+
+	while (!__atomic_load_n(&b->stop, __ATOMIC_RELAXED)) {
+		if (mprotect(b->p, b->len, PROT_READ) ||
+		    mprotect(b->p, b->len, PROT_READ | PROT_WRITE))
+			b->err = -errno;
+	}
+	return NULL;
+}
+
+/* It goes while one that is waited for has hardly begun. */
+TEST_F_TIMEOUT(prefetch, address_space_goes_at_once, SECONDS)
+{
+	struct vt *t = &self->t;
+	struct beside moves = { .t = t, .p = self->b.p };
+	struct beside changes = {
+		.p = self->b.p + MIB,
+		.len = self->b.len - MIB,
+	};
+	pthread_t thread[2];
+	unsigned int i;
+	__u32 vm;
+
+	ASSERT_EQ(0, pthread_create(&thread[0], NULL, prefetch_on_and_on, &moves));
+	ASSERT_EQ(0, pthread_create(&thread[1], NULL, change_on_and_on, &changes));
+	for (i = 0; i < 500 &&
+	     __atomic_load_n(&moves.cancelled, __ATOMIC_RELAXED) < 5; i++) {
+		vt_sleep_ms(1);
+		EXPECT_EQ(0, vsvm_vm_destroy(t->dev.fd, t->vm));
+		EXPECT_EQ(0, vsvm_vm_create(t->dev.fd, &vm));
+		__atomic_store_n(&t->vm, vm, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&moves.stop, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&changes.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread[0], NULL);
+	pthread_join(thread[1], NULL);
+	TH_LOG("%u address spaces, %u prefetches cancelled", i, moves.cancelled);
+	EXPECT_EQ(0, moves.err);
+	EXPECT_EQ(0, changes.err);
+	EXPECT_LT(0u, moves.cancelled);
+	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
 /* The process dies; who else holds the fence sees it end. */
