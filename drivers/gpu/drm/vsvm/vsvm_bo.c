@@ -129,7 +129,7 @@ static int vsvm_bo_evict(struct vsvm_bo *bo)
 	if (READ_ONCE(bo->released))
 		return 0;
 	err = drm_pagemap_evict_to_ram(&bo->devmem);
-	if (err == -EINTR || err == -ERESTARTSYS)
+	if (err == -EINTR)
 		return err;
 	if (err)
 		return -EBUSY;
