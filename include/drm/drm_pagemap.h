@@ -47,8 +47,8 @@ enum drm_interconnect_protocol {
  * @order: log2 of the pages in the block
  * @dir: enum dma_data_direction of the mapping
  *
- * In an array with an element for each page, element i of order k stands for
- * 2^k pages; the 2^k - 1 elements behind it are not filled.
+ * In an array with an element for each page, one of order k stands for 2^k pages;
+ * the 2^k - 1 elements behind it are not filled.
  */
 struct drm_pagemap_addr {
 	dma_addr_t addr;
@@ -82,9 +82,8 @@ drm_pagemap_addr_encode(dma_addr_t addr, enum drm_interconnect_protocol proto,
  * drm_pagemap_addr_is_hole() - is there nothing to copy from?
  * @addr: element of a copy to devmem that has a page
  *
- * Of system memory no address is 0. Of the memory of a peer, which drivers with
- * %DRM_PAGEMAP_DEVMEM_PULLS read from, one may be; its protocol tells it from a
- * hole.
+ * No address of system memory is 0. One of a peer's memory may be, for drivers
+ * with %DRM_PAGEMAP_DEVMEM_PULLS: its protocol tells it from a hole.
  *
  * Return: true if the page must read as zero.
  */
@@ -115,11 +114,10 @@ struct drm_pagemap_ops {
 			     const struct drm_pagemap_addr *addr);
 
 	/**
-	 * @populate_mm: Bring [@start, @end) of @mm into this pagemap, as far
-	 * as possible, and leave it there for @timeslice_ms at least. Called
-	 * with the mmap lock held for reading and a reference to @mm.
-	 * Returns 0, or a negative errno that its caller may retry on;
-	 * -ENODEV after unplug.
+	 * @populate_mm: Bring [@start, @end) of @mm into this pagemap, as far as
+	 * possible, for @timeslice_ms at least. Called with the mmap lock held
+	 * for reading and a reference to @mm. Returns 0, or a negative errno
+	 * that its caller may retry on; -ENODEV after unplug.
 	 */
 	int (*populate_mm)(struct drm_pagemap *dpagemap,
 			   unsigned long start, unsigned long end,
@@ -127,9 +125,9 @@ struct drm_pagemap_ops {
 			   unsigned long timeslice_ms);
 
 	/**
-	 * @destroy: Free the pagemap, whose last reference is gone. Optional:
-	 * kfree() without it. If @is_atomic_or_reclaim the caller may hold a
-	 * spinlock or be in reclaim, and work that sleeps must be deferred.
+	 * @destroy: Free the pagemap, whose last reference is gone; kfree()
+	 * without it. If @is_atomic_or_reclaim the caller may hold a spinlock or
+	 * be in reclaim, and work that sleeps must be deferred.
 	 */
 	void (*destroy)(struct drm_pagemap *dpagemap,
 			bool is_atomic_or_reclaim);
@@ -138,12 +136,11 @@ struct drm_pagemap_ops {
 	 * @devmem_alloc: Allocate @size bytes of VRAM for pages of @mm, a power
 	 * of two up to PMD_SIZE, or 2 MiB if that is less, and prepare them with
 	 * drm_pagemap_devmem_init(). Optional; drm_pagemap_populate_range()
-	 * needs it. The allocation has one reference, the core's, which goes
-	 * with devmem_release, and cannot be evicted before
-	 * @devmem_populated. Several may be underway in one thread, so that a
-	 * lock cannot be what keeps it: pin it. Called with the mmap lock held
-	 * for reading and no page locked. After -ENOSPC or -ENOMEM the core
-	 * asks for less.
+	 * needs it. The one reference is the core's and goes with
+	 * devmem_release. The allocation must stay until @devmem_populated;
+	 * several may be underway in one thread, so pin it rather than lock it.
+	 * Called with the mmap lock held for reading and no page locked. After
+	 * -ENOSPC or -ENOMEM the core asks for less.
 	 */
 	struct drm_pagemap_devmem *(*devmem_alloc)(struct drm_pagemap *dpagemap,
 						   struct mm_struct *mm,
@@ -151,9 +148,8 @@ struct drm_pagemap_ops {
 
 	/**
 	 * @devmem_populated: The pages are in place, or will not come: from now
-	 * on the allocation may be evicted. Goes with @devmem_alloc. Called
-	 * with the mmap lock held for reading; the allocation may be released
-	 * as soon as this returns.
+	 * on the allocation may be evicted. Goes with @devmem_alloc. Called with
+	 * the mmap lock held for reading; released maybe as soon as it returns.
 	 */
 	void (*devmem_populated)(struct drm_pagemap_devmem *devmem_allocation);
 };
@@ -166,10 +162,9 @@ struct drm_pagemap_ops {
  *	the upper bound
  * @ignore_timeslice: bring pages home although their timeslice runs
  *
- * Rounded up to powers of two. Equal windows make the window a fixed one. For
- * drivers that can put single pages back where they were, with
- * &drm_pagemap_ops.devmem_alloc: a driver that allocates VRAM for a whole range
- * each time would end up with an allocation for each window.
+ * Rounded up to powers of two. If both are equal the window is fixed. For drivers
+ * that can put single pages back, with &drm_pagemap_ops.devmem_alloc: one that
+ * allocates VRAM for a whole range would get an allocation for each window.
  */
 struct drm_pagemap_fault_policy {
 	unsigned long min_window;
@@ -217,13 +212,12 @@ struct drm_pagemap {
 /**
  * struct drm_pagemap_devmem_ops - what a driver does for a devmem allocation
  *
- * In the copies, element i of an array stands for page i of the batch. The
- * device page is pages[i], the system side is pagemap_addr[i]; an order k in
- * the address covers 2^k pages on both sides, and only element i is filled.
- * Elements without a page are to be skipped. A copy has reached its
- * destination when the operation returns 0. It may sleep, but must not take
- * the mmap lock, a page lock, or any lock that is held over an allocation of
- * VRAM.
+ * In the copies, element i of an array stands for page i of the batch. The device
+ * page is pages[i], the system side is pagemap_addr[i]; an order k in the address
+ * covers 2^k pages on both sides, and only element i is filled. Elements without a
+ * page are to be skipped. A copy is done when the operation returns 0. It may
+ * sleep, but must not take the mmap lock, a page lock, or any lock that is held
+ * over an allocation of VRAM.
  */
 struct drm_pagemap_devmem_ops {
 	/**
@@ -235,9 +229,9 @@ struct drm_pagemap_devmem_ops {
 
 	/**
 	 * @populate_devmem_pfn: Fill @pfn with the page frame numbers of the
-	 * allocation's first @npages pages. The answer must not change over
-	 * the allocation's life. A block that is to hold a PMD-sized folio
-	 * must be contiguous and aligned; otherwise its pages move one by one.
+	 * allocation's first @npages pages, which must never change. A block for
+	 * a PMD-sized folio must be contiguous and aligned; otherwise its pages
+	 * move one by one.
 	 */
 	int (*populate_devmem_pfn)(struct drm_pagemap_devmem *devmem_allocation,
 				   unsigned long npages, unsigned long *pfn);
@@ -266,13 +260,12 @@ struct drm_pagemap_devmem_ops {
 
 	/**
 	 * @copy_to_devmem_async: As @copy_to_devmem, but may return before the
-	 * copy is done: a fence with a reference; NULL if it is done already;
-	 * an ERR_PTR() if it failed. Pages and addresses stay as they are until
-	 * the fence signals; the arrays are read before the return. The fence
-	 * signals in bounded time, without the help of anybody who waits for
-	 * memory, the mmap lock or a page, and its error makes the copy fail:
-	 * it is not a dma_fence_chain, which loses the errors of its links.
-	 * Optional; preferred to @copy_to_devmem.
+	 * copy is done: a fence with a reference; NULL if it is done already; an
+	 * ERR_PTR() if it failed. Pages and addresses stay until the fence
+	 * signals; the arrays are read before the return. It signals in bounded
+	 * time, without the help of anybody who waits for memory, the mmap lock
+	 * or a page, and its error makes the copy fail: it is no dma_fence_chain,
+	 * which loses the errors of its links. Optional; preferred.
 	 */
 	struct dma_fence *(*copy_to_devmem_async)(struct page **pages,
 						  struct drm_pagemap_addr *pagemap_addr,
@@ -287,10 +280,9 @@ struct drm_pagemap_devmem_ops {
 
 	/**
 	 * @clear_devmem: Make @pages read as zero. Elements as in a copy; the
-	 * addresses are 0, and their order tells how much there is to clear.
-	 * Returns as the asynchronous copies do. Optional: with it, the copies
-	 * see no holes; they are cleared here, unless
-	 * &drm_pagemap_devmem.zeroed.
+	 * addresses are 0, their order tells how much to clear. Returns as the
+	 * asynchronous copies do. Optional: with it, the copies see no holes;
+	 * they are cleared here, unless &drm_pagemap_devmem.zeroed.
 	 */
 	struct dma_fence *(*clear_devmem)(struct page **pages,
 					  struct drm_pagemap_addr *pagemap_addr,
@@ -318,7 +310,7 @@ struct drm_pagemap_devmem_ops {
  * @zeroed: the VRAM reads as zero, so that holes need no clearing. Set by the
  *	driver after drm_pagemap_devmem_init()
  *
- * The driver embeds it in its buffer object. It serves for one migration.
+ * Embedded in the driver's buffer object. It serves for one migration.
  */
 struct drm_pagemap_devmem {
 	struct device *dev;
@@ -396,13 +388,11 @@ enum drm_pagemap_outcome {
  * @outcome: an enum drm_pagemap_outcome for each page of the range, in an
  *	array of the caller's, or NULL. With it the core looks once more at what
  *	mm did not give, and tells %DRM_PAGEMAP_SKIP_ABSENT, _PINNED and _BUSY
- *	apart, which otherwise are all %DRM_PAGEMAP_SKIP_UNKNOWN. Where an error
- *	ended the call early, pages that it did not get to have the value
- *	%DRM_PAGEMAP_NUM_OUTCOMES, and the sum over @pages is less than the
- *	range.
- * @reached: the address that the call got to; what lies behind was not tried,
- *	for an error ended the call before. A caller that has the time, or was
- *	interrupted, can go on there
+ *	apart, which otherwise are all %DRM_PAGEMAP_SKIP_UNKNOWN. Pages that the
+ *	call did not get to, for an error ended it, have the value
+ *	%DRM_PAGEMAP_NUM_OUTCOMES, and are not in the sum over @pages
+ * @reached: the address that the call got to; for an error what lies behind was
+ *	not tried. A caller that has time, or was interrupted, can go on there
  */
 struct drm_pagemap_migrate_result {
 	unsigned long pages[DRM_PAGEMAP_NUM_OUTCOMES];
@@ -424,9 +414,8 @@ struct drm_pagemap_evict_result {
 };
 
 /**
- * DRM_PAGEMAP_BUDGET_UNKILLABLE - a fatal signal does not end the evictions
- *
- * For an operation that must come to its end, such as an unbind.
+ * DRM_PAGEMAP_BUDGET_UNKILLABLE - a fatal signal does not end the evictions, for an
+ * operation that must come to its end, such as an unbind
  */
 #define DRM_PAGEMAP_BUDGET_UNKILLABLE	BIT(0)
 
@@ -450,10 +439,9 @@ struct drm_pagemap_budget {
  * @can_migrate_same_pagemap: move pages that are in this pagemap already to
  *	the new allocation, by the copy_to_ram operation. Without it they stay
  *	where they are.
- * @source_peer_migrates: on a move from another device, whose driver copies. 0:
- *	the source pushes, by its copy_to_ram. 1: the destination pulls, by its
- *	copy_to_devmem, if it has %DRM_PAGEMAP_DEVMEM_PULLS; otherwise the
- *	source pushes.
+ * @source_peer_migrates: whose driver copies from another device. 0: the source
+ *	pushes, by its copy_to_ram. 1: the destination pulls, by its
+ *	copy_to_devmem, if it has %DRM_PAGEMAP_DEVMEM_PULLS, else as 0
  * @policy: enum drm_pagemap_policy, for drm_pagemap_migrate_range() and
  *	drm_pagemap_populate_range()
  * @must_have: an address of the range, for %DRM_PAGEMAP_MUST_HAVE
@@ -572,9 +560,8 @@ int drm_pagemap_reinit(struct drm_pagemap *dpagemap);
  * drm_pagemap_page_zone_device_data() - what a device-private page belongs to
  * @page: a device-private page of a pagemap
  *
- * A cookie to compare, never to dereference: equal for pages that one mapping
- * may hold together, which are those of one pagemap, from however many
- * allocations.
+ * A cookie to compare, never to dereference: equal for pages that one mapping may
+ * hold together, those of one pagemap, from however many allocations.
  *
  * Context: any; the caller makes sure that the page is not freed meanwhile.
  * Return: the cookie.

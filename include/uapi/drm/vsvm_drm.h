@@ -2,15 +2,14 @@
 /*
  * User-space interface of vsvm, a virtual GPU with shared virtual memory.
  *
- * Rules that hold for every ioctl: unknown flags, unknown enum values and
- * padding that is not zero give -EINVAL; a user pointer that cannot be
- * accessed gives -EFAULT; a device that was unplugged gives -ENODEV; an
- * address space that does not exist, or belongs to another open file, gives
- * -ENOENT; one that mirrors another process, as after fork(), gives -EPERM; a
+ * For every ioctl: unknown flags and enum values, and padding that is not zero,
+ * give -EINVAL; a user pointer that cannot be accessed -EFAULT; a device that was
+ * unplugged -ENODEV; an address space that does not exist, or belongs to another
+ * open file, -ENOENT; one that mirrors another process, as after fork(), -EPERM. A
  * failed call leaves everything as it was. Addresses are those of the calling
- * process; one that no process can have gives -EINVAL, except where buffer
- * objects are bound, which is from DRM_VSVM_BIND_START on. Layouts are the same
- * for programs of 32 and 64 bits.
+ * process; one that no process can have gives -EINVAL, except from
+ * DRM_VSVM_BIND_START on, where buffer objects are bound. Layouts are the same for
+ * programs of 32 and 64 bits.
  */
 #ifndef _UAPI_VSVM_DRM_H_
 #define _UAPI_VSVM_DRM_H_
@@ -122,12 +121,10 @@ struct drm_vsvm_stats {
  * @flags: must be 0
  * @vm_id: out: its number, not 0
  *
- * The address space mirrors that of the calling process, for as long as the
- * process or the file lives.
- *
- * A process may have 16 on a device, a user 48, more with CAP_SYS_RESOURCE; the
- * device has 64. One that has ended counts until nothing is at work for it any
- * more, which a page fault that the process does not answer puts off.
+ * It mirrors that of the calling process, for as long as the process or the file
+ * lives. A process may have 16 on a device, a user 48, more with
+ * CAP_SYS_RESOURCE; the device has 64. One that has ended counts until nothing is
+ * at work for it, which a page fault that the process does not answer puts off.
  *
  * Errors: -EINVAL, -ENOMEM, -ENODEV, -EDQUOT when the process or the user has as
  * many as it may have, -ENOSPC when the device has none left (one that has just
@@ -143,8 +140,8 @@ struct drm_vsvm_vm_create {
  * @vm_id: its number
  * @pad: must be 0
  *
- * Jobs that still run on it end with an error. Memory in VRAM stays there. A
- * fatal signal ends the wait for that.
+ * Jobs on it end with an error. Memory in VRAM stays there. A fatal signal ends
+ * the wait for that.
  *
  * Errors: -EINVAL, -ENOENT.
  */
@@ -247,10 +244,10 @@ struct drm_vsvm_sync {
  * syncobj with DRM_VSVM_SYNC_SIGNAL gives -EOPNOTSUPP. A job may wait for
  * syncobjs that already have a fence.
  *
- * A job that reads memory without permission, or memory that is not there,
- * ends with -EFAULT: returned with WAIT, else by WAIT_USER_FENCE. The kernels
- * before the one that failed have run. A job whose atomic operation is on memory
- * that cannot be where it has to be ends with -EACCES.
+ * A job that touches memory without permission, or where there is none, ends with
+ * -EFAULT; one whose atomic operation is on memory that cannot be where it has to
+ * be, with -EACCES: returned with WAIT, else by WAIT_USER_FENCE. The kernels before
+ * the one that failed have run.
  *
  * Errors: -EINVAL, -ENOENT (VM or syncobj), -EPERM, -EOPNOTSUPP, -EAGAIN (the
  * queue has 256 jobs that have not ended: wait for one of them), -EFAULT,
@@ -292,8 +289,7 @@ struct drm_vsvm_exec {
  * @op: one of DRM_VSVM_UFENCE_EQ to LTE
  * @flags: DRM_VSVM_UFENCE_ABSTIME or 0
  * @queue: queue of @job; 0 to DRM_VSVM_NUM_QUEUES - 1
- * @job: number of the job that is to write it, as EXEC gave it, or 0: its failure
- *	ends the wait
+ * @job: the job that is to write it, as of EXEC, or 0: its failure ends the wait
  * @addr: user pointer to the word, a multiple of 8. That of a buffer object is
  *	where a CPU has it mapped
  * @value: to compare with
@@ -306,9 +302,8 @@ struct drm_vsvm_exec {
  * @failed_kernel: out, with -EIO: index of the kernel that failed
  * @pad: must be 0
  *
- * Looks when jobs of the address space end, and a few times a second at what
- * CPUs or other address spaces may have written. What was true in between may go
- * unnoticed.
+ * Looks when jobs of the address space end, and a few times a second for others
+ * that may write. What was true in between may go unnoticed.
  *
  * Errors: -EINVAL (also a @job that there never was), -ENOENT (VM), -EPERM,
  * -EFAULT (@addr), -ETIME, -EIO (the job failed, and the word is not as wanted),
@@ -352,15 +347,14 @@ struct drm_vsvm_wait_user_fence {
  *	page before
  * @skipped: out: pages that are not at @location now
  *
- * Returns when the memory has moved; with ASYNC at once, with 0 in @moved and
- * @skipped. The syncobj has no fence until the end: wait for it with
- * DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT. So no fence depends on what the process
- * does about page faults, and EXEC cannot wait for it. Pages that cannot move
- * stay and are counted as skipped: that is not an error. An error that shows only
- * later is that of the syncobj's fence.
+ * Returns when the memory has moved. Pages that cannot move stay and are counted
+ * as skipped: that is not an error. Memory of a device that has no link to the one
+ * at @location goes by way of system memory.
  *
- * Memory of a device that has no link to the one at @location goes by way of
- * system memory.
+ * With ASYNC it returns at once, with 0 in @moved and @skipped. The syncobj has no
+ * fence until the end: wait for it with DRM_SYNCOBJ_WAIT_FLAGS_WAIT_FOR_SUBMIT. So
+ * no fence depends on what the process does about page faults, and EXEC cannot
+ * wait for it. An error that shows only later is that of the syncobj's fence.
  *
  * After -ENODEV, -ENOMEM, -EINTR and -ECANCELED some of the memory may have
  * moved, and @moved and @skipped say nothing. To do it again does no harm.
@@ -405,8 +399,9 @@ struct drm_vsvm_prefetch {
  *
  * Moves nothing. The answer may be old when it arrives.
  *
- * Errors: -EINVAL (as PREFETCH), -ENOENT (VM), -EPERM, -EFAULT (@pages, or
- * part of the range is not mapped), -ENODEV, -ENOMEM, -EBUSY (the range kept changing), -EINTR.
+ * Errors: -EINVAL (as PREFETCH), -ENOENT (VM), -EPERM, -EFAULT (@pages, or part
+ * of the range is not mapped), -ENODEV, -ENOMEM, -EBUSY (the range kept changing),
+ * -EINTR.
  */
 struct drm_vsvm_residency {
 	__u32 vm_id;
@@ -424,17 +419,15 @@ struct drm_vsvm_residency {
  * @flags: DRM_VSVM_GEM_SYSTEM or 0
  * @handle: out: its number, not 0
  *
- * Its content is zeroes. One in VRAM competes for it with the memory of
- * processes: each may be moved to system memory to make room for the other,
- * and comes back when the GPU touches it. Where there is no room, or two sides
- * fight for it, the GPU uses it in system memory.
+ * Its content is zeroes. One in VRAM competes for it with the memory of processes:
+ * each may be moved to system memory to make room for the other, and comes back
+ * when the GPU touches it. Where there is no room, or two sides fight for it, the
+ * GPU uses it in system memory. All objects that a user made on a device may be a
+ * quarter of the system's memory together, more with CAP_SYS_RESOURCE.
  *
- * All objects that a user made on a device may be a quarter of the system's memory
- * together, more with CAP_SYS_RESOURCE.
- *
- * Errors: -EINVAL, -ENODEV, -ENOMEM (or larger than memory), -EDQUOT, -ENOSPC (larger than
- * VRAM, and not SYSTEM; or no room for its mmap()), -EIO (the engine failed),
- * -EINTR.
+ * Errors: -EINVAL, -ENODEV, -ENOMEM (or larger than memory), -EDQUOT, -ENOSPC
+ * (larger than VRAM, and not SYSTEM; or no room for its mmap()), -EIO (the engine
+ * failed), -EINTR.
  */
 struct drm_vsvm_gem_create {
 	__u64 size;
@@ -481,8 +474,7 @@ struct drm_vsvm_gem_mmap {
  *	least
  * @length: bytes, a multiple of the page size, not 0; UNMAP: as it was mapped
  *
- * Takes effect at once, also under a job. A binding keeps its object, after its
- * handle was closed as well.
+ * Takes effect at once, also under a job. A binding keeps an object without handle.
  *
  * Errors: -EINVAL (unaligned, empty, outside the object or outside
  * [DRM_VSVM_BIND_START, DRM_VSVM_BIND_END)), -ENOENT (VM, object; UNMAP: no
@@ -554,13 +546,11 @@ struct drm_vsvm_madvise {
  * @taken: out: pages that are the GPU's now
  *
  * The pages stay in system memory (those in VRAM come home before). The GPU may
- * work on them until a CPU touches them, which takes them back, as do PREFETCH
- * and accesses by the GPU of another address space. Pages that cannot be taken,
- * such as those of files, are left as they are: that is not an error.
- *
- * After -ENODEV, -ENOMEM, -ENOSPC, -EIO, -EINTR and -ECANCELED the pages that
- * were taken before that are the GPU's, if there still is one, and @taken says
- * how many.
+ * work on them until a CPU touches them, which takes them back, as do PREFETCH and
+ * accesses by the GPU of another address space. Pages that cannot be taken, such
+ * as those of files, are left as they are: that is not an error. After -ENODEV,
+ * -ENOMEM, -ENOSPC, -EIO, -EINTR and -ECANCELED those taken before are the GPU's,
+ * if there still is one, and @taken says how many.
  *
  * Errors: -EINVAL, -ENOENT (VM), -EPERM, -EFAULT (part of the range is not
  * mapped), -ENODEV, -ENOMEM, -ENOSPC (no VRAM for a page table), -EIO, -EINTR,
