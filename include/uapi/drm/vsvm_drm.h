@@ -244,10 +244,10 @@ struct drm_vsvm_sync {
  * syncobj with DRM_VSVM_SYNC_SIGNAL gives -EOPNOTSUPP. A job may wait for
  * syncobjs that already have a fence.
  *
- * A job that touches memory without permission, or where there is none, ends with
- * -EFAULT; one whose atomic operation is on memory that cannot be where it has to
- * be, with -EACCES: returned with WAIT, else by WAIT_USER_FENCE. The kernels before
- * the one that failed have run.
+ * A job that touches memory without permission, or where there is none or none can
+ * be had for most of a second, ends with -EFAULT; one whose atomic operation is on
+ * memory that cannot be where it has to be, with -EACCES: returned with WAIT, else
+ * by WAIT_USER_FENCE. The kernels before the one that failed have run.
  *
  * Errors: -EINVAL, -ENOENT (VM or syncobj), -EPERM, -EOPNOTSUPP, -EAGAIN (the
  * queue has 256 jobs that have not ended: wait for one of them), -EFAULT,

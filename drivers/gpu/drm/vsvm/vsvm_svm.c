@@ -8,9 +8,9 @@
  *
  * Nothing holds still while a fault is served: the process may unmap, fork or
  * touch the memory, TTM may evict it. Every step finds out by itself and says
- * -EAGAIN; one bound counts all retries. With each few of them the range gets
- * smaller, so that one page that cannot be had (beyond the end of a file,
- * poisoned) does not take 511 others with it.
+ * -EAGAIN; one bound counts all retries, and pauses between them. With each few of
+ * them the range gets smaller, so that one page that cannot be had (beyond the end
+ * of a file, poisoned) does not take 511 others with it.
  *
  * VRAM is a preference. Memory that cannot go there is mapped where it is. Just
  * an atomic operation may insist on it; then it fails if that cannot be.
@@ -24,6 +24,7 @@
  * is attached, no page is valid, and the ring takes no command.
  */
 #include <drm/drm_gpusvm.h>
+#include <linux/delay.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sizes.h>
@@ -38,6 +39,13 @@
 #include "vsvm_svm.h"
 
 #define VSVM_FAULT_TRIES	16
+/*
+ * The first attempts follow each other at once, and all of them in some ms if that
+ * went on. What is in their way may take longer, as a device does that is taken away
+ * while it has the page: the pauses make 0.8 s of all attempts together.
+ */
+#define VSVM_FAULT_QUICK	4
+#define VSVM_FAULT_PAUSE_MS	128
 /* Memory that CPU and GPU fight for stays in RAM for a while. */
 #define VSVM_FAULT_REPEATS	8
 
@@ -217,8 +225,8 @@ static int vsvm_fault_not_atomic(struct vsvm_access *access,
 	    (vsvm_fault_lost(access, range) ||
 	     ++access->atomic_tries < VSVM_ATOMIC_TRIES))
 		return -EAGAIN;
-	return access->place_err == -ENOSPC || access->place_err == -ENOMEM ?
-	       access->place_err : -EACCES;
+	return access->place_err == -ENOSPC || access->place_err == -ENOMEM ||
+	       access->place_err == -ENODEV ? access->place_err : -EACCES;
 }
 
 static unsigned long vsvm_fault_window(const struct vsvm_access *access)
@@ -245,7 +253,8 @@ static int vsvm_fault_map(struct vsvm_access *access, struct vsvm_range *range,
 				   drm_gpusvm_range_end(&range->base),
 				   access->span.write);
 		if (err)
-			return err == -EINTR || err == -ENOMEM ? err : -EAGAIN;
+			return err == -EINTR || err == -ENOMEM ||
+			       vsvm_range_npages(range) == 1 ? err : -EAGAIN;
 	}
 	access->place_err = vsvm_fault_place(access, range);
 	range->atomic_anywhere = access->advice.atomic == DRM_VSVM_ATOMIC_SYSTEM;
@@ -338,6 +347,13 @@ static void vsvm_fault_note(struct vsvm_queue *queue, unsigned long addr)
 	queue->fault_repeat = 0;
 }
 
+static void vsvm_fault_pause(const struct vsvm_access *access)
+{
+	if (access->tries >= VSVM_FAULT_QUICK)
+		msleep(min(1u << (access->tries - VSVM_FAULT_QUICK),
+			   VSVM_FAULT_PAUSE_MS));
+}
+
 static int vsvm_fault_retry(struct vsvm_access *access)
 {
 	struct vsvm_vm *vm = access->queue->vm;
@@ -350,6 +366,7 @@ static int vsvm_fault_retry(struct vsvm_access *access)
 			return -ECANCELED;
 		if (vsvm_vm_broken(vm))
 			return -EIO;
+		vsvm_fault_pause(access);
 		err = vsvm_fault_once(access);
 	}
 	return err;
@@ -376,7 +393,7 @@ static struct drm_pagemap *vsvm_fault_pagemap(struct vsvm_vm *vm)
  * Return: 0; -EFAULT if the process itself could not do that access, or if
  * serving it failed too often; -EACCES if an atomic operation cannot be done
  * where the memory is; -ENOMEM, -ENOSPC for want of a page table, or of VRAM that
- * an atomic operation needs; -EIO, -ENODEV; -ECANCELED if the address space is
+ * an atomic operation needs; -EIO; -ENODEV if the device goes; -ECANCELED if the address space is
  * being closed.
  */
 int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access)

@@ -233,6 +233,24 @@ TEST_F_TIMEOUT(load, invalidated_once, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 }
 
+/*
+ * In each attempt, for as long as a device takes to go: that must not be taken for a
+ * page that cannot be had.
+ */
+TEST_F_TIMEOUT(load, invalidated_for_a_while, SECONDS)
+{
+	struct vt_work w;
+
+	if (vt_tell(&self->t, INVALIDATE, "1000000"))
+		SKIP(return, "needs CONFIG_DRM_VSVM_DEBUG");
+	ASSERT_EQ(0, vt_work_begin(&w, &self->t, 0, self->b.p, PAGE, 0));
+	vt_sleep_ms(200);
+	EXPECT_FALSE(vt_work_done(&w));
+	ASSERT_EQ(0, vt_tell(&self->t, INVALIDATE, "0"));
+	ASSERT_EQ(0, vt_work_end(&w));
+	ASSERT_EQ(0, vt_buf_check(&self->b));
+}
+
 static sigjmp_buf on_sigbus;
 
 static void sigbus(int sig)
