@@ -483,6 +483,11 @@ static struct vsvm_range *vsvm_range_look_up(struct vsvm_vm *vm,
 	if (vm->closed)
 		return ERR_PTR(-ECANCELED);
 	vsvm_svm_collect(vm);
+	/*
+	 * Takes the mmap lock. The caller had it a moment ago, without ours, so a
+	 * process that keeps it, as in an mmap() that its FUSE server does not
+	 * answer, is waited for there; but for one that is just in between.
+	 */
 	base = drm_gpusvm_range_find_or_insert(&vm->svm, addr, start, end, ctx);
 	if (IS_ERR(base))
 		return ERR_PTR(vsvm_find_errno(PTR_ERR(base)));

@@ -393,8 +393,8 @@ static struct drm_pagemap *vsvm_fault_pagemap(struct vsvm_vm *vm)
  * Return: 0; -EFAULT if the process itself could not do that access, or if
  * serving it failed too often; -EACCES if an atomic operation cannot be done
  * where the memory is; -ENOMEM, -ENOSPC for want of a page table, or of VRAM that
- * an atomic operation needs; -EIO; -ENODEV if the device goes; -ECANCELED if the address space is
- * being closed.
+ * an atomic operation needs; -EIO; -ENODEV if the device goes; -ECANCELED if the
+ * address space is being closed.
  */
 int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access)
 {
