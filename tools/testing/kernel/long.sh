@@ -7,7 +7,8 @@
 # Within which a test that takes no time of its own may fuzz or walk
 seconds_up_to()
 {
-	echo $((SECONDS_OF_STRESS < $1 ? SECONDS_OF_STRESS : $1))
+	local seconds=${SECONDS_OF_STRESS:-600}
+	echo $((seconds < $1 ? seconds : $1))
 }
 
 # The model check on a driver that uses none of the additions to drm_pagemap
