@@ -62,6 +62,8 @@ int pool_start(void);
 int workers_start(struct engine_device *dev);
 void workers_halt(struct engine_device *dev);
 void worker_kick(struct worker *w);
+/* What the calling thread runs; all compute queues are VSVM_HW_QUEUE0. */
+extern __thread unsigned int worker_engine;
 
 /* host.c */
 extern const struct vsvm_hw_host engine_host;

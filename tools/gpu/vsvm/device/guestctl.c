@@ -5,6 +5,9 @@
  *
  *   kill   stop   cont                    the engine process
  *   freeze MS                             that and the supervisor: nobody answers
+ *   freeze-at ENGINE MS                   the same, once that engine is about to do
+ *                                         DMA; 3 is any compute queue
+ *   held                                  at which address it was
  *   unplug I   plug I                     the function gpuI
  *   hostile SEED MS                       see hostile.c
  *   quiet-next   pause-check   status     see machine.c
@@ -91,6 +94,25 @@ static void run_freeze(struct supervisor *s, const char *args, char *reply)
 		s->freeze_ms = ms;
 }
 
+static void run_freeze_at(struct supervisor *s, const char *args, char *reply)
+{
+	unsigned int n, ms;
+
+	if (sscanf(args, "%u %u", &n, &ms) != 2 || n > VSVM_HW_QUEUE0 || !ms || ms > 600000) {
+		say(reply, "freeze-at ENGINE MS");
+		return;
+	}
+	s->freeze_at_ms = ms;
+	WRITE_ONCE(s->vm->board->hold, n + 1);
+	say(reply, NULL);
+}
+
+static void run_held(struct supervisor *s, const char *args, char *reply)
+{
+	(void)args;
+	snprintf(reply, REPLY_SIZE, "ok %#llx", (unsigned long long)s->vm->board->held);
+}
+
 static void freeze(struct supervisor *s)
 {
 	const struct timespec ts = {
@@ -102,6 +124,14 @@ static void freeze(struct supervisor *s)
 	s->freeze_ms = 0;
 	nanosleep(&ts, NULL);
 	run_cont(s, "", reply);
+}
+
+/* The engine stopped where it was asked to: nobody answers from now on. */
+void guestctl_freeze(struct supervisor *s)
+{
+	s->freeze_ms = s->freeze_at_ms;
+	s->freeze_at_ms = 0;
+	freeze(s);
 }
 
 static void with_device(struct supervisor *s, const char *args, char *reply,
@@ -180,6 +210,8 @@ static const struct command commands[] = {
 	{ "stop", run_stop },
 	{ "cont", run_cont },
 	{ "freeze", run_freeze },
+	{ "freeze-at", run_freeze_at },
+	{ "held", run_held },
 	{ "unplug", run_unplug },
 	{ "plug", run_plug },
 	{ "hostile", run_hostile },

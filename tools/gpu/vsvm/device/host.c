@@ -2,6 +2,7 @@
 /*
  * What the hardware asks of the process that it runs in (struct vsvm_hw_host).
  */
+#include <signal.h>
 #include <time.h>
 
 #include "engine.h"
@@ -14,6 +15,19 @@ static void *scratch_at(u64 addr, u64 *len)
 
 	*len = min(*len, VSVM_HW_PAGE_SIZE - offset);
 	return engine.scratch + offset;
+}
+
+/*
+ * For tests: the worst moment to be stopped at. All that could be looked at has
+ * been, and the next thing that this thread does is to read or write.
+ */
+static void hold_at(struct vm_board *board, u64 addr)
+{
+	if (READ_ONCE(board->hold) != worker_engine + 1)
+		return;
+	board->held = addr;
+	WRITE_ONCE(board->hold, 0);
+	raise(SIGSTOP);
 }
 
 /**
@@ -45,8 +59,10 @@ void *engine_dma(void *priv, u64 addr, u64 *len)
 	 * The first store to a page would map it alone, but a first load also
 	 * those around it, for stores as well: most page faults do not happen.
 	 */
-	if (p)
+	if (p) {
 		READ_ONCE(*(u8 *)p);
+		hold_at(dev->vm->board, addr);
+	}
 	return p;
 }
 

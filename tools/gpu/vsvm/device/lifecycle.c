@@ -62,6 +62,8 @@ static void announce_death(struct supervisor *s, bool tell)
 	}
 	/* What it was told to do, it was told, not its successor. */
 	s->vm->board->hostile_ms = 0;
+	s->vm->board->hold = 0;
+	s->freeze_at_ms = 0;
 }
 
 /* Have there been too many lately, this one counted? */

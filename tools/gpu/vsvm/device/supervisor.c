@@ -144,6 +144,8 @@ static void on_signal(struct supervisor *s, unsigned int i)
 		return;
 	if (info.ssi_signo == SIGCHLD) {
 		supervisor_reap(s);
+		if (s->stopped && s->freeze_at_ms)
+			guestctl_freeze(s);
 	} else if (s->qemu) {
 		kill(s->qemu, info.ssi_signo);
 		if (!s->kill_due)

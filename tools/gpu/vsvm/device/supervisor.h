@@ -41,7 +41,8 @@ struct supervisor {
 	bool no_reboot;
 	bool root_ports;
 	/* Tests */
-	u32 freeze_ms;
+	u32 freeze_ms;		/* now, for so long */
+	u32 freeze_at_ms;	/* when the engine has stopped by itself */
 	bool quiet_next;
 	u32 num_off;		/* of the board, as last seen */
 	char quiet[96];
@@ -78,5 +79,6 @@ void stale_handlers_drop(struct supervisor *s);
 
 /* guestctl.c */
 void guestctl_read(struct supervisor *s);
+void guestctl_freeze(struct supervisor *s);
 
 #endif /* _VSVM_DEVICE_SUPERVISOR_H_ */

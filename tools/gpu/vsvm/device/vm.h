@@ -49,6 +49,8 @@ struct vm_board {
 	u32 num_off;		/* OFF requests that were answered */
 	u32 hostile_ms;		/* order: misbehave for so long, then die */
 	u32 hostile_seed;
+	u32 hold;		/* order: stop at the next DMA of engine hold - 1 */
+	u64 held;		/* the address at which that was */
 };
 
 struct vm {

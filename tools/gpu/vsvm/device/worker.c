@@ -34,6 +34,8 @@ static struct {
 /* Some times what it takes to wake a thread on an idle processor. */
 #define COPIER_LINGER_NS	200000ull
 
+__thread unsigned int worker_engine;
+
 /* Return: true if the hardware seems to have completed something. */
 static bool worker_run(struct worker *w)
 {
@@ -41,6 +43,7 @@ static bool worker_run(struct worker *w)
 	bool moved = false;
 	u32 tail;
 
+	worker_engine = w->engine;
 	pthread_mutex_lock(&w->lock);
 	if (READ_ONCE(w->dev->open)) {
 		tail = READ_ONCE(ring->tail);
@@ -107,6 +110,7 @@ static bool queue_run(struct worker *w)
 {
 	bool again = false;
 
+	worker_engine = VSVM_HW_QUEUE0;
 	pthread_mutex_lock(&w->lock);
 	if (READ_ONCE(w->dev->open)) {
 		link_enter();

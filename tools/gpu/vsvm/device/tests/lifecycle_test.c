@@ -108,6 +108,26 @@ static void life_frozen(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, guest_restarts(g), 0);
 }
 
+/* The same in the middle of a copy, which goes on after that. */
+static void life_frozen_at(struct kunit *test)
+{
+	struct guest *g = guest_create(test, 1);
+	u64 begin;
+
+	KUNIT_ASSERT_EQ(test, guest_start(g, 0), VSVM_HW_OK);
+	memset(guest_ram(g, 0x1000), 0x5a, PAGE);
+	KUNIT_ASSERT_TRUE(test, guest_ask(g, "freeze-at 2 700"));
+	/* Not this one. */
+	KUNIT_EXPECT_EQ(test, guest_copy_in(g, 0, 0x1000, PAGE), VSVM_HW_OK);
+	begin = now_ms();
+	KUNIT_EXPECT_EQ(test, guest_copy_out(g, 0x3000, 0, PAGE), VSVM_HW_OK);
+	KUNIT_EXPECT_GT(test, now_ms() - begin, 690);
+	KUNIT_EXPECT_EQ(test, memcmp(guest_ram(g, 0x1000), guest_ram(g, 0x3000), PAGE), 0);
+	KUNIT_ASSERT_TRUE(test, guest_ask(g, "held"));
+	KUNIT_EXPECT_TRUE(test, !strncmp(g->reply, "ok 0x3000", 9));
+	KUNIT_EXPECT_EQ(test, guest_restarts(g), 0);
+}
+
 /* A request that nobody rings for counts as one that is not answered. */
 static void life_unanswered(struct kunit *test)
 {
@@ -423,6 +443,7 @@ static void life_control_lines(struct kunit *test)
 		"nonsense", "killer", "plug", "plug 9", "plug 0", "unplug x", "unplug 0",
 		"hostile", "hostile 1", "hostile 1 0", "kil", "status?",
 		"freeze", "freeze 0", "freeze x",
+		"freeze-at", "freeze-at 2", "freeze-at 2 0", "freeze-at 4 1",
 	};
 	struct guest *g = guest_create(test, 1);
 	char line[600];
@@ -444,6 +465,7 @@ static struct kunit_case life_cases[] = {
 	KUNIT_CASE(life_killed),
 	KUNIT_CASE(life_hang),
 	KUNIT_CASE(life_frozen),
+	KUNIT_CASE(life_frozen_at),
 	KUNIT_CASE(life_unanswered),
 	KUNIT_CASE(life_other_unanswered),
 	KUNIT_CASE(life_off_is_quiet),
