@@ -7,7 +7,6 @@
  * else that uses the GPU.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -27,58 +26,6 @@
 /* Until jobs of hardware that died have ended. */
 #define END_MS	100u
 
-static int host_open(void)
-{
-	static const char dir[] = "/sys/class/virtio-ports";
-	char path[512], name[64] = "";
-	DIR *ports = opendir(dir);
-	struct dirent *port;
-	int fd, found = -ENOENT;
-
-	while (ports && found < 0 && (port = readdir(ports))) {
-		snprintf(path, sizeof(path), "%s/%s/name", dir, port->d_name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (read(fd, name, sizeof(name) - 1) > 0 &&
-		    !strncmp(name, "vsvm-control", 12)) {
-			snprintf(path, sizeof(path), "/dev/%s", port->d_name);
-			found = open(path, O_RDWR | O_CLOEXEC);
-		}
-		close(fd);
-	}
-	if (ports)
-		closedir(ports);
-	return found;
-}
-
-/* Asks the process for something. 0 if it says "ok", else -EPROTO and @reply. */
-static int host_ask(const char *command, char *reply, size_t size)
-{
-	size_t len = 0;
-	int fd = host_open();
-
-	if (fd < 0)
-		return fd;
-	dprintf(fd, "%s\n", command);
-	while (len < size - 1 && read(fd, reply + len, 1) == 1 &&
-	       reply[len] != '\n')
-		len++;
-	reply[len] = 0;
-	close(fd);
-	return strncmp(reply, "ok", 2) ? -EPROTO : 0;
-}
-
-static int host(const char *command)
-{
-	char reply[256] = "";
-	int err = host_ask(command, reply, sizeof(reply));
-
-	if (err)
-		ksft_print_msg("%s: %s\n", command, reply);
-	return err;
-}
-
 /* What was pulled out takes a while to be gone: seconds, the way of PCIe. */
 static int host_plug(unsigned int seconds)
 {
@@ -86,7 +33,7 @@ static int host_plug(unsigned int seconds)
 	char reply[256] = "";
 	int err;
 
-	while ((err = host_ask("plug 0", reply, sizeof(reply))) &&
+	while ((err = vt_host_ask("plug 0", reply, sizeof(reply))) &&
 	       vt_now_ms() < end)
 		vt_sleep_ms(200);
 	if (err)
@@ -101,7 +48,7 @@ FIXTURE(pci) {
 
 FIXTURE_SETUP(pci)
 {
-	const int fd = host_open();
+	const int fd = vt_host_open();
 	int err;
 
 	if (fd < 0)
@@ -116,27 +63,6 @@ FIXTURE_TEARDOWN(pci)
 {
 	vt_buf_unmap(&self->b);
 	vt_close(&self->t);
-}
-
-/* The device by its name, when it is there again and works. */
-static int reopen(struct vt *t, const struct vt *old, unsigned int seconds)
-{
-	const __u64 end = vt_now_ms() + seconds * 1000ull;
-	int id;
-
-	do {
-		for (id = 0; id < 16; id++) {
-			*t = (struct vt){};
-			if (vsvm_open(&t->dev, id))
-				continue;
-			if (!strcmp(t->dev.name, old->dev.name) &&
-			    !vsvm_vm_create(t->dev.fd, &t->vm))
-				return 0;
-			vsvm_close(&t->dev);
-		}
-		vt_sleep_ms(10);
-	} while (vt_now_ms() < end);
-	return -ENODEV;
 }
 
 /* It does what a GPU does. */
@@ -274,14 +200,14 @@ TEST_F_TIMEOUT(pci, killed_under_jobs, SECONDS)
 		ASSERT_EQ(0, endless_start(&e, &self->t));
 		ASSERT_FALSE(endless_ended(&e));
 		start = vt_now_ms();
-		ASSERT_EQ(0, host("kill"));
+		ASSERT_EQ(0, vt_host("kill"));
 		while (!endless_ended(&e))
 			ASSERT_GT(start + SECONDS * 200ull, vt_now_ms());
 		took = vt_now_ms() - start;
 		least = took < least ? took : least;
 		for (i = 0; i < e.num; i++)
 			EXPECT_GT(0, e.status[i]);
-		ASSERT_EQ(0, reopen(&fresh, &self->t, SECONDS / 4));
+		ASSERT_EQ(0, vt_reopen(&fresh, &self->t, SECONDS / 4));
 		EXPECT_EQ(-ENODEV, vt_fill(&self->t, self->b.p, 1, 1));
 		EXPECT_EQ(0, works(&fresh));
 		vt_close(&self->t);
@@ -304,8 +230,8 @@ TEST_F_TIMEOUT(pci, killed_with_memory, SECONDS)
 		ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, i * PAGE, 16 * PAGE, 1));
 	ASSERT_EQ(0, vsvm_residency(self->t.dev.fd, self->t.vm, self->b.p, LEN,
 				    map));
-	ASSERT_EQ(0, host("kill"));
-	ASSERT_EQ(0, reopen(&fresh, &self->t, SECONDS / 2));
+	ASSERT_EQ(0, vt_host("kill"));
+	ASSERT_EQ(0, vt_reopen(&fresh, &self->t, SECONDS / 2));
 	for (i = 0; i < pages; i++) {
 		const bool was_vram = (map[i] & DRM_VSVM_RES_MASK) == IN_VRAM;
 
@@ -333,8 +259,8 @@ TEST_F_TIMEOUT(pci, killed_again_and_again, 2 * SECONDS)
 
 	for (i = 0; i < 5; i++) {
 		ASSERT_EQ(0, works(&self->t));
-		ASSERT_EQ(0, host("kill"));
-		ASSERT_EQ(0, reopen(&fresh, &self->t, SECONDS / 2))
+		ASSERT_EQ(0, vt_host("kill"));
+		ASSERT_EQ(0, vt_reopen(&fresh, &self->t, SECONDS / 2))
 			TH_LOG("time %d", i);
 		vt_close(&self->t);
 		self->t = fresh;
@@ -354,14 +280,14 @@ TEST_F_TIMEOUT(pci, stopped, SECONDS)
 	ASSERT_LT(0, timeout);
 	ASSERT_EQ(0, endless_start(&e, &self->t));
 	start = vt_now_ms();
-	ASSERT_EQ(0, host("stop"));
+	ASSERT_EQ(0, vt_host("stop"));
 	while (!endless_ended(&e))
 		ASSERT_GT(start + SECONDS * 500ull, vt_now_ms());
 	/* The time-out, a second for each way to ask, and as much again. */
 	EXPECT_GE(2 * timeout + 8000, (long)(vt_now_ms() - start));
 	for (i = 0; i < e.num; i++)
 		EXPECT_GT(0, e.status[i]);
-	ASSERT_EQ(0, reopen(&fresh, &self->t, SECONDS / 2));
+	ASSERT_EQ(0, vt_reopen(&fresh, &self->t, SECONDS / 2));
 	EXPECT_EQ(0, works(&fresh));
 	vt_close(&fresh);
 }
@@ -379,10 +305,10 @@ TEST_F_TIMEOUT(pci, stopped_for_a_moment, SECONDS)
 	if (!pid) {
 		vt_await(stopped[0]);
 		vt_sleep_ms(vt_parameter("timeout_ms") / 3);
-		_exit(host("cont") ? 1 : 0);
+		_exit(vt_host("cont") ? 1 : 0);
 	}
 	ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, 0, LEN, 1));
-	ASSERT_EQ(0, host("stop"));
+	ASSERT_EQ(0, vt_host("stop"));
 	vt_wake(stopped[1]);
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 	ASSERT_EQ(0, vt_join(pid));
@@ -433,7 +359,7 @@ TEST_F_TIMEOUT(pci, unplugged_under_load, SECONDS)
 		for (i = 0; i < ARRAY_SIZE(l); i++)
 			while (!__atomic_load_n(&l[i].done, __ATOMIC_RELAXED))
 				vt_sleep_ms(10);
-		ASSERT_EQ(0, host("unplug 0"));
+		ASSERT_EQ(0, vt_host("unplug 0"));
 		for (i = 0; i < ARRAY_SIZE(l); i++) {
 			pthread_join(l[i].thread, NULL);
 			EXPECT_EQ(0, l[i].err);
@@ -441,7 +367,7 @@ TEST_F_TIMEOUT(pci, unplugged_under_load, SECONDS)
 		/* An orderly removal: all of it has come home. */
 		ASSERT_EQ(0, vt_buf_check(&self->b));
 		ASSERT_EQ(0, host_plug(SECONDS / 4));
-		ASSERT_EQ(0, reopen(&fresh, &self->t, SECONDS / 4));
+		ASSERT_EQ(0, vt_reopen(&fresh, &self->t, SECONDS / 4));
 		vt_close(&self->t);
 		self->t = fresh;
 		ASSERT_EQ(0, works(&self->t));
@@ -455,10 +381,10 @@ TEST_F_TIMEOUT(pci, killed_and_unplugged, SECONDS)
 	struct vt fresh;
 
 	ASSERT_EQ(0, vt_buf_add(&self->t, &self->b, 0, LEN / 4, 1));
-	ASSERT_EQ(0, host("stop"));
-	ASSERT_EQ(0, host("unplug 0"));
+	ASSERT_EQ(0, vt_host("stop"));
+	ASSERT_EQ(0, vt_host("unplug 0"));
 	ASSERT_EQ(0, host_plug(SECONDS / 2));
-	ASSERT_EQ(0, reopen(&fresh, &self->t, SECONDS / 2));
+	ASSERT_EQ(0, vt_reopen(&fresh, &self->t, SECONDS / 2));
 	EXPECT_EQ(0, vt_buf_check_range(&self->b, LEN / 4, LEN - LEN / 4));
 	EXPECT_EQ(0, works(&fresh));
 	vt_close(&fresh);
@@ -517,7 +443,7 @@ static int use_mad_gpu(struct vt *t, unsigned int ms)
 		if (vt_fill(t, &sum, 1, 1) == -ENODEV) {
 			struct vt fresh;
 
-			if (reopen(&fresh, t, 1))
+			if (vt_reopen(&fresh, t, 1))
 				continue;
 			vsvm_close(&t->dev);
 			*t = fresh;
@@ -538,14 +464,14 @@ TEST_F_TIMEOUT(pci, hostile, 3 * SECONDS)
 	for (turn = 0; turn < 3; turn++) {
 		snprintf(command, sizeof(command), "hostile %llu %u",
 			 (unsigned long long)vt_random(&seed), ms);
-		ASSERT_EQ(0, host(command));
+		ASSERT_EQ(0, vt_host(command));
 		for (i = 0; i < ARRAY_SIZE(pid); i++) {
 			pid[i] = fork();
 			ASSERT_LE(0, pid[i]);
 			if (!pid[i]) {
 				struct vt t;
 
-				_exit(reopen(&t, &self->t, 5) ? 0 :
+				_exit(vt_reopen(&t, &self->t, 5) ? 0 :
 				      use_mad_gpu(&t, ms));
 			}
 		}
@@ -554,7 +480,7 @@ TEST_F_TIMEOUT(pci, hostile, 3 * SECONDS)
 			waitpid(pid[i], NULL, 0);
 		/* Then the engines are others. */
 		end = vt_now_ms() + SECONDS * 1000ull;
-		while (reopen(&fresh, &self->t, 1)) {
+		while (vt_reopen(&fresh, &self->t, 1)) {
 			vsvm_bind(&self->t.dev);
 			ASSERT_GT(end, vt_now_ms());
 		}

@@ -251,6 +251,17 @@ bool vt_work_done(struct vt_work *w);
 /* What the job ended with, or -ETIMEDOUT. */
 int vt_work_end(struct vt_work *w);
 
+/*
+ * What the process does that the GPU's hardware is in: see its guestctl.c. The
+ * first returns a file descriptor; the others -EPROTO for an answer that is not
+ * "ok", which the last prints.
+ */
+int vt_host_open(void);
+int vt_host_ask(const char *command, char *reply, size_t size);
+int vt_host(const char *command);
+/* The device by its name, when it is there again and works. */
+int vt_reopen(struct vt *t, const struct vt *old, unsigned int seconds);
+
 /* Syncobjs. */
 int vt_syncobj_create(struct vt *t, __u32 *handle);
 void vt_syncobj_destroy(struct vt *t, __u32 handle);
