@@ -25,6 +25,7 @@
 #include "vsvm_drv.h"
 #include "vsvm_exclusive.h"
 #include "vsvm_gem.h"
+#include "vsvm_keep.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_pci.h"
 #include "vsvm_peer.h"
@@ -297,6 +298,7 @@ static int vsvm_hw_up(struct vsvm_device *vdev)
 		.copy_bytes_per_s = vdev->config.copy_mbps * 1000000ull,
 		.copy_latency_ns = vdev->config.copy_latency_us * 1000ull,
 		.link = vdev->linkable ? vdev->id : VSVM_NO_LINK,
+		.keep = vdev->keep,
 	};
 	struct device *dev = vdev->drm.dev;
 	const struct vsvm_pci *pci = vsvm_pci_of(dev);
@@ -363,7 +365,7 @@ static int vsvm_probe_device(struct device *dev)
 	err = vsvm_device_init(vdev);
 	if (err)
 		return err;
-	err = vsvm_workqueues_init(vdev);
+	err = vsvm_workqueues_init(vdev) ?: vsvm_lost_init(vdev);
 	if (err)
 		return err;
 	err = vsvm_hw_up(vdev);
@@ -569,6 +571,7 @@ err_devices:
 	vsvm_pci_unregister();
 err_platform:
 	platform_driver_unregister(&vsvm_platform_driver);
+	vsvm_keep_module_exit();
 err_close_wq:
 	destroy_workqueue(vsvm_close_wq);
 err_wq:
@@ -587,6 +590,7 @@ static void __exit vsvm_exit(void)
 	destroy_workqueue(vsvm_wq);
 	/* Fences are freed, and names of them read, under RCU. */
 	rcu_barrier();
+	vsvm_keep_module_exit();
 }
 
 module_init(vsvm_init);

@@ -76,6 +76,7 @@
 #include "vsvm_transport.h"
 
 struct drm_file;
+struct vsvm_keep;
 struct vsvm_vm;
 
 #define VSVM_NAME	"vsvm"
@@ -120,6 +121,7 @@ enum vsvm_stat {
  * @id: number among the driver's devices
  * @hw: connection to the hardware, from probe until after the last page of
  *	VRAM is home
+ * @keep: what it may still write to when it is gone; NULL if that cannot be
  * @ring: the driver's side of every engine
  * @reset_lock: one reset at a time
  * @epoch: counts resets of the paging engine
@@ -170,6 +172,7 @@ struct vsvm_device {
 	unsigned int id;
 
 	struct vsvm_transport *hw;
+	struct vsvm_keep *keep;
 	struct vsvm_ring ring[VSVM_HW_NUM_ENGINES];
 	/* One reset at a time. */
 	struct mutex reset_lock;
@@ -265,6 +268,7 @@ void vsvm_shutdown(struct device *dev);
 bool vsvm_pci_taken(unsigned int nth);
 
 /* vsvm_lost.c */
+int vsvm_lost_init(struct vsvm_device *vdev);
 void vsvm_lost(void *data);
 void vsvm_lost_work(struct work_struct *work);
 void vsvm_lost_module_exit(void);

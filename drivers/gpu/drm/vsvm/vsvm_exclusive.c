@@ -22,6 +22,7 @@
 #include <linux/sizes.h>
 
 #include "vsvm_exclusive.h"
+#include "vsvm_keep.h"
 #include "vsvm_quota.h"
 #include "vsvm_range.h"
 #include "vsvm_svm.h"
@@ -73,6 +74,7 @@ void vsvm_exclusive_end(struct vsvm_vm *vm, struct vsvm_range *range)
 		return;
 	/* mm takes it for clean. */
 	folio_mark_dirty(page_folio(range->exclusive));
+	vsvm_keep_range(vm->vdev->keep, range->exclusive_dma, PAGE_SIZE);
 	dma_unmap_page(vm->vdev->drm.dev, range->exclusive_dma, PAGE_SIZE,
 		       DMA_BIDIRECTIONAL);
 	range->exclusive = NULL;

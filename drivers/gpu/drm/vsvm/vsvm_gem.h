@@ -25,11 +25,13 @@ enum vsvm_gem_where {
  * @base: base
  * @gem: whose memory; NULL for BOs that have none
  * @sgt: the same memory for the device, while it may touch it; else empty
+ * @kept: the device may touch it for longer than that, as it does not answer
  */
 struct vsvm_tt {
 	struct ttm_tt base;
 	struct vsvm_gem *gem;
 	struct sg_table sgt;
+	bool kept;
 };
 
 /**

@@ -12,6 +12,7 @@
  * in: open files give -ENODEV, and the device can be opened again.
  */
 #include <drm/drm_drv.h>
+#include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 #include <linux/delay.h>
 #include <linux/device.h>
@@ -21,6 +22,8 @@
 #include <linux/workqueue.h>
 
 #include "vsvm_drv.h"
+#include "vsvm_keep.h"
+#include "vsvm_pci.h"
 
 /* New engines may take a moment, or end at once like those before. */
 #define VSVM_REBIND_TRIES	30
@@ -111,6 +114,28 @@ void vsvm_lost(void *data)
 
 	WRITE_ONCE(vdev->lost, true);
 	queue_work(system_highpri_wq, &vdev->lost_work);
+}
+
+static void vsvm_lost_fini(struct drm_device *drm, void *unused)
+{
+	vsvm_keep_put(to_vsvm(drm)->keep);
+}
+
+/**
+ * vsvm_lost_init - be prepared for the loss of a device that is only stuck
+ * @vdev: device without a transport
+ *
+ * Hardware in this kernel stops when it is told to.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int vsvm_lost_init(struct vsvm_device *vdev)
+{
+	if (!vsvm_pci_of(vdev->drm.dev))
+		return 0;
+	vdev->keep = vsvm_keep_get(vdev->drm.dev);
+	return vdev->keep ?
+	       drmm_add_action_or_reset(&vdev->drm, vsvm_lost_fini, NULL) : -ENOMEM;
 }
 
 /**

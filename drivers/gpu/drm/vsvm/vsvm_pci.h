@@ -76,5 +76,6 @@ int vsvm_pci_check_memory(struct vsvm_pci_hw *hw);
 int vsvm_pci_hw_request(struct vsvm_pci_hw *hw, enum vsvm_pci_op op,
 			const u64 *arg, unsigned int num);
 const struct vsvm_pci *vsvm_pci_hw_function(const struct vsvm_pci_hw *hw);
+void vsvm_pci_hw_keep(struct vsvm_pci_hw *hw, dma_addr_t addr, u64 len);
 
 #endif /* _VSVM_PCI_H_ */

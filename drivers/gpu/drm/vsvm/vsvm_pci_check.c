@@ -79,6 +79,9 @@ static int vsvm_pci_echo(struct vsvm_pci_hw *hw, struct page *from,
 		return -ENOMEM;
 	}
 	err = vsvm_pci_hw_request(hw, VSVM_PCI_OP_ECHO, arg, ARRAY_SIZE(arg));
+	/* One that does not answer now may do it later. */
+	if (err == -ETIMEDOUT)
+		vsvm_pci_hw_keep(hw, arg[1], PAGE_SIZE);
 	dma_unmap_page(dev, arg[1], PAGE_SIZE, DMA_BIDIRECTIONAL);
 	dma_unmap_page(dev, arg[0], PAGE_SIZE, DMA_TO_DEVICE);
 	for (i = 0; i < VSVM_ECHO_WORDS && !err; i++)
@@ -89,7 +92,7 @@ static int vsvm_pci_echo(struct vsvm_pci_hw *hw, struct page *from,
 /* Two pages of random numbers; @high: from above 4 GiB, if there is any. */
 static int vsvm_pci_echo_at(struct vsvm_pci_hw *hw, bool high)
 {
-	const gfp_t gfp = GFP_KERNEL | (high ? 0 : GFP_DMA32);
+	const gfp_t gfp = GFP_KERNEL | __GFP_COMP | (high ? 0 : GFP_DMA32);
 	struct page *page = alloc_pages(gfp, 1);
 	int err = 0;
 
@@ -98,9 +101,7 @@ static int vsvm_pci_echo_at(struct vsvm_pci_hw *hw, bool high)
 	get_random_bytes(page_address(page), 2 * PAGE_SIZE);
 	if (!high || page_to_phys(page) >= SZ_4G)
 		err = vsvm_pci_echo(hw, page, page + 1);
-	/* One that does not answer now may do it later. */
-	if (err != -ETIMEDOUT)
-		__free_pages(page, 1);
+	__free_pages(page, 1);
 	return err;
 }
 

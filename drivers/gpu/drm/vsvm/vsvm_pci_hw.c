@@ -24,6 +24,7 @@
 
 #include "vsvm_dma.h"
 #include "vsvm_drv.h"
+#include "vsvm_keep.h"
 #include "vsvm_pci.h"
 #include "vsvm_transport.h"
 
@@ -53,6 +54,7 @@ struct vsvm_pci_vector {
  * struct vsvm_pci_hw - one function's connection
  * @base: base
  * @pci: its BARs
+ * @keep: for what the engines may still write to when they are given up
  * @lost_cb: the driver's, called once, in any context
  * @request_lock: one request at a time; nothing below
  * @request: number of the last one
@@ -66,6 +68,7 @@ struct vsvm_pci_vector {
 struct vsvm_pci_hw {
 	struct vsvm_transport base;
 	const struct vsvm_pci *pci;
+	struct vsvm_keep *keep;
 	void (*lost_cb)(void *data);
 	/* One request at a time. */
 	struct mutex request_lock;
@@ -94,6 +97,18 @@ const struct vsvm_pci *vsvm_pci_hw_function(const struct vsvm_pci_hw *hw)
 	return hw->pci;
 }
 
+/**
+ * vsvm_pci_hw_keep - do not let go of memory for now
+ * @hw: connection to a device that did not answer
+ * @addr: DMA address that it knows
+ * @len: bytes
+ */
+void vsvm_pci_hw_keep(struct vsvm_pci_hw *hw, dma_addr_t addr, u64 len)
+{
+	vsvm_keep_begin(hw->keep);
+	vsvm_keep_range(hw->keep, addr, len);
+}
+
 static void vsvm_pci_hw_bell(struct vsvm_pci_hw *hw, enum vsvm_pci_bell bell)
 {
 	/* Before that: all stores to BAR 2, and those of page tables and data. */
@@ -101,10 +116,25 @@ static void vsvm_pci_hw_bell(struct vsvm_pci_hw *hw, enum vsvm_pci_bell bell)
 	writel_relaxed(VSVM_PCI_RING(bell), hw->pci->regs + VSVM_PCI_DOORBELL);
 }
 
+/* The engines of this connection are no more, or do nothing. */
+static bool vsvm_pci_hw_is_off(const struct vsvm_pci_hw *hw)
+{
+	const struct vsvm_pci_device *device = &hw->pci->bar->device;
+
+	return READ_ONCE(device->magic) == VSVM_PCI_MAGIC &&
+	       (READ_ONCE(device->state) != VSVM_PCI_RUNNING ||
+		READ_ONCE(device->generation) != hw->generation);
+}
+
 /* One that is being switched off cannot get lost any more. */
 static void vsvm_pci_hw_lose(struct vsvm_pci_hw *hw)
 {
-	if (!READ_ONCE(hw->up) || xchg(&hw->lost, true))
+	if (!READ_ONCE(hw->up) || READ_ONCE(hw->lost))
+		return;
+	/* Before anybody lets go of memory. */
+	if (!vsvm_pci_hw_is_off(hw))
+		vsvm_keep_begin(hw->keep);
+	if (xchg(&hw->lost, true))
 		return;
 	WRITE_ONCE(hw->pci->bar->driver.master, 0);
 	wake_up_all(&hw->answered);
@@ -252,17 +282,21 @@ static void vsvm_pci_hw_off(struct vsvm_pci_hw *hw)
 {
 	WRITE_ONCE(hw->up, false);
 	WRITE_ONCE(hw->pci->bar->driver.master, 0);
-	if (READ_ONCE(hw->pci->bar->device.state) == VSVM_PCI_DEAD)
-		return;
-	if (vsvm_pci_hw_request(hw, VSVM_PCI_OP_OFF, NULL, 0) == -ETIMEDOUT)
-		dev_crit(&hw->pci->pdev->dev,
-			 "its engines may still write to memory\n");
+	if (READ_ONCE(hw->pci->bar->device.state) != VSVM_PCI_DEAD &&
+	    vsvm_pci_hw_request(hw, VSVM_PCI_OP_OFF, NULL, 0) == -ETIMEDOUT)
+		vsvm_keep_begin(hw->keep);
+	else
+		vsvm_keep_end(hw->keep);
 }
 
+/* An answer is no proof for one that lies, but for one that is only stuck. */
 static void vsvm_pci_hw_give_up(struct vsvm_transport *t)
 {
-	dev_err(&to_pci_hw(t)->pci->pdev->dev, "an engine does not obey\n");
-	vsvm_pci_hw_lose(to_pci_hw(t));
+	struct vsvm_pci_hw *hw = to_pci_hw(t);
+
+	dev_err(&hw->pci->pdev->dev, "an engine does not obey\n");
+	vsvm_pci_hw_request(hw, VSVM_PCI_OP_OFF, NULL, 0);
+	vsvm_pci_hw_lose(hw);
 }
 
 static void vsvm_pci_hw_quiesce(struct vsvm_transport *t)
@@ -362,6 +396,8 @@ static int vsvm_pci_hw_handshake(struct vsvm_pci_hw *hw,
 	err = vsvm_pci_hw_request(hw, VSVM_PCI_OP_RESET, arg, ARRAY_SIZE(arg));
 	if (err)
 		return dev_err_probe(dev, err, "the device cannot be reset\n");
+	/* The engines of before are no more, whatever became of them. */
+	vsvm_keep_end(hw->keep);
 	hw->generation = READ_ONCE(bar->device.generation);
 	if (READ_ONCE(bar->shared.magic) != VSVM_HW_MAGIC ||
 	    READ_ONCE(bar->shared.version) != VSVM_HW_VERSION)
@@ -436,6 +472,7 @@ vsvm_pci_hw_create(const struct vsvm_pci *pci,
 	hw->base.irq = irq;
 	hw->base.data = data;
 	hw->pci = pci;
+	hw->keep = config->keep;
 	hw->lost_cb = lost;
 	mutex_init(&hw->request_lock);
 	init_waitqueue_head(&hw->answered);

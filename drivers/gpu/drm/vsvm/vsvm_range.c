@@ -124,13 +124,10 @@ static void vsvm_range_zap(struct vsvm_vm *vm, struct vsvm_range *range)
 
 static void vsvm_range_take_away(struct vsvm_vm *vm, struct vsvm_range *range)
 {
-	const struct drm_gpusvm_ctx ctx = { .in_notifier = true };
-
 	lockdep_assert_held_write(&vm->svm.notifier_lock);
 	vsvm_range_zap(vm, range);
 	vsvm_exclusive_end(vm, range);
-	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
-			       vsvm_range_npages(range), &ctx);
+	vsvm_svm_unmap_dma(vm, range);
 }
 
 /* Who works on it gets no pages from now on, and those that he has are void. */
@@ -317,7 +314,6 @@ static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
 				struct drm_gpusvm_notifier *notifier,
 				const struct mmu_notifier_range *mmu_range)
 {
-	const struct drm_gpusvm_ctx ctx = { .in_notifier = true };
 	struct drm_gpusvm_range *base = NULL;
 	struct vsvm_vm *vm = to_vsvm_vm(svm);
 	unsigned long start, end;
@@ -333,8 +329,7 @@ static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
 			continue;
 		range->disturbed = true;
 		vsvm_exclusive_end(vm, range);
-		drm_gpusvm_unmap_pages(svm, &range->pages,
-				       vsvm_range_npages(range), &ctx);
+		vsvm_svm_unmap_dma(vm, range);
 		if (mmu_range->event == MMU_NOTIFY_UNMAP)
 			vsvm_svm_add_garbage(vm, range, mmu_range);
 	}

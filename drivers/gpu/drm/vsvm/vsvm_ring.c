@@ -19,6 +19,7 @@
 #include <linux/delay.h>
 
 #include "vsvm_drv.h"
+#include "vsvm_keep.h"
 #include "vsvm_ring.h"
 
 /* Ring the doorbell at least this often, so that the engine begins early. */
@@ -69,6 +70,13 @@ static int vsvm_ring_init(struct vsvm_ring *ring, u32 first)
 		return -EIO;
 	ring->owner = drmm_kcalloc(&vdev->drm, ring->size, sizeof(*ring->owner),
 				   GFP_KERNEL);
+	/* What is in a slot may be anything by the time that it counts. */
+	if (vdev->keep && engine == VSVM_HW_COPY_FROM_VRAM) {
+		ring->dst = drmm_kcalloc(&vdev->drm, ring->size,
+					 sizeof(*ring->dst), GFP_KERNEL);
+		if (!ring->dst)
+			return -ENOMEM;
+	}
 	/* All else is 0, as in the shared region. */
 	return ring->owner ? 0 : -ENOMEM;
 }
@@ -247,6 +255,15 @@ static void vsvm_ring_wait_room(struct vsvm_ring *ring, u32 num)
 	}
 }
 
+static void vsvm_ring_note_dst(struct vsvm_ring *ring, u32 index,
+			       const struct vsvm_hw_cmd *cmd)
+{
+	ring->dst[index & (ring->size - 1)] = (struct vsvm_ring_dst) {
+		.addr = cmd->dst,
+		.len = VSVM_HW_DST_GET(cmd->flags) == VSVM_HW_SYSTEM ? cmd->len : 0,
+	};
+}
+
 /*
  * The body of each submission, so it is kept short. The ring has room. Called
  * with the lock held.
@@ -274,6 +291,8 @@ static bool vsvm_ring_put(struct vsvm_ring *ring, struct vsvm_sub *sub,
 		if (irq)
 			slot->flags = cmd->flags | VSVM_HW_CMD_IRQ;
 		ring->owner[head & slots] = sub;
+		if (ring->dst)
+			vsvm_ring_note_dst(ring, head, cmd);
 		bell |= irq || !(head % VSVM_RING_BELL_STEP);
 	}
 	WRITE_ONCE(ring->head, end);
@@ -332,6 +351,24 @@ void vsvm_ring_write(struct vsvm_ring *ring, struct vsvm_sub *sub,
 	vsvm_ring_finish(ring, &done);
 }
 
+/*
+ * Before what is on the ring ends, and with it who has the memory, if the engine
+ * may still be at it. Nothing goes in or out of the ring meanwhile.
+ */
+static void vsvm_ring_keep(struct vsvm_ring *ring)
+{
+	const u32 head = READ_ONCE(ring->head);
+	u32 i;
+
+	if (!ring->dst || !vsvm_keep_active(ring->vdev->keep))
+		return;
+	for (i = READ_ONCE(ring->seen); i != head; i++) {
+		const struct vsvm_ring_dst *dst = &ring->dst[i & (ring->size - 1)];
+
+		vsvm_keep_range(ring->vdev->keep, dst->addr, dst->len);
+	}
+}
+
 /* Ends all that is on the ring. Called with the lock held. */
 static void vsvm_ring_drop(struct vsvm_ring *ring, int error,
 			   struct list_head *done)
@@ -375,6 +412,7 @@ static void vsvm_ring_reset_locked(struct vsvm_ring *ring, int error)
 	}
 	drm_warn(&vdev->drm, "engine %u: reset\n", ring->engine);
 	vsvm_ring_wait_reset(ring);
+	vsvm_ring_keep(ring);
 	scoped_guard(spinlock_irq, &ring->lock) {
 		vsvm_ring_drop(ring, error, &done);
 		ring->stopped = false;
@@ -426,10 +464,11 @@ void vsvm_rings_kill(struct vsvm_device *vdev)
 		struct vsvm_ring *ring = &vdev->ring[i];
 		LIST_HEAD(done);
 
-		scoped_guard(spinlock_irq, &ring->lock) {
+		scoped_guard(spinlock_irq, &ring->lock)
 			ring->dead = true;
+		vsvm_ring_keep(ring);
+		scoped_guard(spinlock_irq, &ring->lock)
 			vsvm_ring_drop(ring, -ENODEV, &done);
-		}
 		vsvm_ring_finish(ring, &done);
 	}
 }

@@ -60,6 +60,12 @@ struct vsvm_sub {
 	int cancel_error;
 };
 
+/* Memory that a command writes to; none: 0 bytes. */
+struct vsvm_ring_dst {
+	dma_addr_t addr;
+	u64 len;
+};
+
 /**
  * struct vsvm_ring - the driver's side of one engine's ring
  * @vdev: device
@@ -67,6 +73,7 @@ struct vsvm_sub {
  * @hw: the half that is shared with the hardware
  * @cmd: its slots
  * @owner: for each slot whose submission it is; NULL if nobody waits for it
+ * @dst: for each slot what memory it writes to; NULL if that is of no interest
  * @size: number of slots
  * @lock: protects all that follows, taken in interrupts
  * @head: index of the next command to be written
@@ -83,6 +90,7 @@ struct vsvm_ring {
 	struct vsvm_hw_ring *hw;
 	struct vsvm_hw_cmd *cmd;
 	struct vsvm_sub **owner;
+	struct vsvm_ring_dst *dst;
 	u32 size;
 	/* All that follows. */
 	spinlock_t lock;

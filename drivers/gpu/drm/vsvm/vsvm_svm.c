@@ -32,6 +32,7 @@
 
 #include "vsvm_advice.h"
 #include "vsvm_exclusive.h"
+#include "vsvm_keep.h"
 #include "vsvm_pagemap.h"
 #include "vsvm_peer.h"
 #include "vsvm_quota.h"
@@ -420,4 +421,18 @@ int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access)
 	/* Maybe the last user: do not tear down a process's memory here. */
 	mmput_async(vm->mm);
 	return err == -EAGAIN || err == -EINTR ? -EFAULT : err;
+}
+
+/**
+ * vsvm_svm_unmap_dma - a range's pages are not the device's any more
+ * @vm: address space, with the notifier lock held for writing
+ * @range: range that the GPU does not map any more
+ */
+void vsvm_svm_unmap_dma(struct vsvm_vm *vm, struct vsvm_range *range)
+{
+	const struct drm_gpusvm_ctx ctx = { .in_notifier = true };
+
+	vsvm_keep_svm(vm->vdev->keep, &range->pages, vsvm_range_npages(range));
+	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
+			       vsvm_range_npages(range), &ctx);
 }

@@ -12,6 +12,7 @@ struct drm_pagemap_addr;
 struct mm_struct;
 struct vsvm_device;
 struct vsvm_queue;
+struct vsvm_range;
 struct vsvm_target;
 struct vsvm_vm;
 struct work_struct;
@@ -78,6 +79,7 @@ void vsvm_svm_forget(struct vsvm_vm *vm, unsigned long start,
 		     unsigned long end);
 void vsvm_svm_link_work(struct work_struct *work);
 int vsvm_svm_fault(struct vsvm_queue *queue, unsigned long addr, u32 access);
+void vsvm_svm_unmap_dma(struct vsvm_vm *vm, struct vsvm_range *range);
 
 /* vsvm_place.c */
 int vsvm_span_at(struct mm_struct *mm, unsigned long addr,

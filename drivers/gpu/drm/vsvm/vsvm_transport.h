@@ -14,6 +14,7 @@
 #include "hw/vsvm_hw_abi.h"
 
 struct device;
+struct vsvm_keep;
 struct vsvm_transport;
 
 /**
@@ -84,6 +85,8 @@ struct vsvm_transport {
  * @copy_latency_ns: what each of their commands takes besides, at most 1 s
  * @link: the device's number on the link, by which peers reach its VRAM, less
  *	than VSVM_NUM_LINKS; or VSVM_NO_LINK
+ * @keep: what is told if hardware is given up that may still write to memory;
+ *	outlives the transport
  */
 struct vsvm_transport_config {
 	u64 vram_size;
@@ -91,6 +94,7 @@ struct vsvm_transport_config {
 	u64 copy_bytes_per_s;
 	u64 copy_latency_ns;
 	unsigned int link;
+	struct vsvm_keep *keep;
 };
 
 struct vsvm_transport *

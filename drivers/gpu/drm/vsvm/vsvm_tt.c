@@ -11,6 +11,7 @@
 
 #include "vsvm_drv.h"
 #include "vsvm_gem.h"
+#include "vsvm_keep.h"
 
 static struct vsvm_tt *to_vsvm_tt(struct ttm_tt *tt)
 {
@@ -74,6 +75,9 @@ void vsvm_tt_unpopulate(struct ttm_device *bdev, struct ttm_tt *tt)
 	struct vsvm_gem *gem = to_vsvm_tt(tt)->gem;
 
 	WARN_ON_ONCE(to_vsvm_tt(tt)->sgt.sgl);
+	if (to_vsvm_tt(tt)->kept)
+		vsvm_keep_ttm(container_of(bdev, struct vsvm_device, ttm)->keep,
+			      tt->pages, tt->num_pages);
 	ttm_pool_free(&bdev->pool, tt);
 	if (gem && gem->where == VSVM_GEM_RAM)
 		WRITE_ONCE(gem->where, VSVM_GEM_NOWHERE);
@@ -129,6 +133,7 @@ void vsvm_tt_unmap(struct vsvm_gem *gem)
 	tt = to_vsvm_tt(gem->base.ttm.ttm);
 	if (!tt->sgt.sgl)
 		return;
+	tt->kept |= vsvm_keep_active(to_vsvm(vsvm_gem_obj(gem)->dev)->keep);
 	dma_unmap_sgtable(vsvm_tt_device(gem), &tt->sgt, DMA_BIDIRECTIONAL, 0);
 	sg_free_table(&tt->sgt);
 }
