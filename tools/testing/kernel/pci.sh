@@ -85,6 +85,12 @@ part_pci_native()
 		--qemu "-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off" -- pci unplug
 }
 
+# Engines that are let go on when the driver has given them up
+part_pci_frozen()
+{
+	pci_vm frozen --device-args "$PCI_DEVICE_ARGS" -- pci frozen
+}
+
 # A part of the self-tests, and what only this transport has
 part_pci()
 {
@@ -94,6 +100,7 @@ part_pci()
 	in_vm pci 1800 selftest pci_test exec_test gem_test peer_test unbind_test
 	vm_args=()
 	part_pci_native
+	part_pci_frozen
 	part_pci_resets
 	part_pci_refusals
 }

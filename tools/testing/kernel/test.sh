@@ -92,11 +92,12 @@ part_selftest()
 {
 	local list
 	built modules "$KERNEL" || { add_fail selftest "the $KERNEL kernel or its modules do not build"; return; }
-	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f ! -name pci_test -printf '%f\n' | sort)
+	mapfile -t list < <(find "$BUILD/tests" -name '*_test' -type f ! -name pci_test ! -name frozen_test \
+		-printf '%f\n' | sort)
 	[ -z "${SELFTESTS:-}" ] || read -ra list <<<"$SELFTESTS"
 	[ "${#list[@]}" -gt 0 ] || { add_fail selftest "there are no self-tests"; return; }
 	if [ "${TRANSPORT:-local}" = pci ]; then
-		[ -n "${SELFTESTS:-}" ] || list+=(pci_test)
+		[ -n "${SELFTESTS:-}" ] || list+=(pci_test frozen_test)
 		vm_args=(--device-args "$PCI_DEVICE_ARGS")
 	fi
 	in_vm selftest 3600 selftest "${list[@]}"
