@@ -6,7 +6,9 @@
  *
  *	delay_to_ram_ms	sleep before each copy in that direction
  *	delay_to_vram_ms
- *	delayed		copies that sleep now
+ *	delay_zap_ms	sleep in each invalidation that takes something from the GPU, with
+ *			all that mm holds around it
+ *	delayed		copies and invalidations that sleep now
  *	fail_to_ram	let as many copies fail, with fail_errno
  *	fail_to_vram
  *	fail_errno
@@ -44,6 +46,7 @@
 static struct {
 	/* By direction; 1 is to VRAM. */
 	u32 delay_ms[2];
+	u32 delay_zap_ms;
 	atomic_t fail[2];
 	atomic_t delayed;
 	u32 fail_errno;
@@ -59,6 +62,15 @@ static struct {
 	atomic_t leaked;
 } vsvm_inject = { .fail_errno = EIO };
 
+static void vsvm_inject_sleep(u32 ms)
+{
+	if (!ms)
+		return;
+	atomic_inc(&vsvm_inject.delayed);
+	msleep(ms);
+	atomic_dec(&vsvm_inject.delayed);
+}
+
 /**
  * vsvm_inject_copy - a copy begins
  * @to_vram: or to RAM
@@ -67,13 +79,7 @@ static struct {
  */
 int vsvm_inject_copy(bool to_vram)
 {
-	const u32 ms = READ_ONCE(vsvm_inject.delay_ms[to_vram]);
-
-	if (ms) {
-		atomic_inc(&vsvm_inject.delayed);
-		msleep(ms);
-		atomic_dec(&vsvm_inject.delayed);
-	}
+	vsvm_inject_sleep(READ_ONCE(vsvm_inject.delay_ms[to_vram]));
 	if (atomic_dec_if_positive(&vsvm_inject.fail[to_vram]) >= 0)
 		return -(int)READ_ONCE(vsvm_inject.fail_errno);
 	return 0;
@@ -176,6 +182,17 @@ int vsvm_inject_migrated(struct vsvm_bo *bo, int err)
 bool vsvm_inject_invalidation(void)
 {
 	return atomic_dec_if_positive(&vsvm_inject.invalidate) >= 0;
+}
+
+/**
+ * vsvm_inject_zapped - the GPU has lost something to an invalidation
+ *
+ * A driver that waits for its GPU there may take as long. drm_gpusvm does not come to
+ * the driver if it must not sleep.
+ */
+void vsvm_inject_zapped(void)
+{
+	vsvm_inject_sleep(READ_ONCE(vsvm_inject.delay_zap_ms));
 }
 
 static int vsvm_inject_hold_get(void *data, u64 *value)
@@ -303,6 +320,7 @@ void vsvm_inject_debugfs(struct vsvm_device *vdev, struct dentry *root)
 
 	debugfs_create_u32("delay_to_ram_ms", 0600, dir, &vsvm_inject.delay_ms[0]);
 	debugfs_create_u32("delay_to_vram_ms", 0600, dir, &vsvm_inject.delay_ms[1]);
+	debugfs_create_u32("delay_zap_ms", 0600, dir, &vsvm_inject.delay_zap_ms);
 	debugfs_create_atomic_t("delayed", 0400, dir, &vsvm_inject.delayed);
 	debugfs_create_atomic_t("fail_to_ram", 0600, dir, &vsvm_inject.fail[0]);
 	debugfs_create_atomic_t("fail_to_vram", 0600, dir, &vsvm_inject.fail[1]);

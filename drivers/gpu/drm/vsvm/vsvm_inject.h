@@ -21,6 +21,7 @@ void vsvm_inject_pfns(unsigned long *pfn, unsigned long npages);
 vm_fault_t vsvm_inject_faulted(struct vm_fault *vmf, vm_fault_t result);
 int vsvm_inject_migrated(struct vsvm_bo *bo, int err);
 bool vsvm_inject_invalidation(void);
+void vsvm_inject_zapped(void);
 void vsvm_inject_debugfs(struct vsvm_device *vdev, struct dentry *root);
 
 #else
@@ -59,6 +60,10 @@ static inline int vsvm_inject_migrated(struct vsvm_bo *bo, int err)
 static inline bool vsvm_inject_invalidation(void)
 {
 	return false;
+}
+
+static inline void vsvm_inject_zapped(void)
+{
 }
 
 static inline void vsvm_inject_debugfs(struct vsvm_device *vdev,

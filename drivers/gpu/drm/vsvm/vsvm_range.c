@@ -290,6 +290,7 @@ static void vsvm_svm_zap(struct vsvm_vm *vm,
 	if (vsvm_wait_for(ring, &wait))
 		drm_err_ratelimited(&vm->vdev->drm,
 				    "vm %u: invalidation failed\n", vm->id);
+	vsvm_inject_zapped();
 }
 
 /* Is it to become code? Who changes that holds the mmap lock. */
