@@ -4,15 +4,14 @@
  * what processes do while the GPU uses it.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "defects.h"
@@ -167,77 +166,128 @@ enum result test_m9(struct vt *t)
 		   lost_shared, lost_free);
 }
 
-/* Takes all pages away, at a time that it is told. */
-struct zapper {
-	pthread_t thread;
-	__u8 *p;
-	__u64 at;	/* ns; 0: wait for it */
-	bool stop;
-};
-
-static __u64 now_ns(void)
+/*
+ * A child splits a huge page of its own. While mm tells its GPU, which is slow, it holds
+ * the lock of all anon_vmas that child and parent share.
+ */
+static int hold_anon_vmas(__u8 *q)
 {
-	struct timespec ts;
+	struct vt t;
+	__u64 sum;
+	int err;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+	err = vt_open(&t);
+	if (err)
+		return 1;
+	memset(q, 1, LARGE_PAGE);
+	err = vsvm_madvise(t.dev.fd, t.vm, q, LARGE_PAGE, DRM_VSVM_MADVISE_LOCATION,
+			   DRM_VSVM_LOC_SYSTEM);
+	err = err ?: vt_sum(&t, q, LARGE_PAGE, &sum);
+	err = err ?: inject_set(&t, "delay_zap_ms", 2000);
+	if (!err && madvise(q, PAGE, MADV_COLD))
+		err = -errno;
+	inject_set(&t, "delay_zap_ms", 0);
+	vt_close(&t);
+	return err != 0;
 }
 
-static void *zap(void *arg)
+/* That child, when it has come there, or an error. */
+static pid_t holder(struct vt *t, __u8 *q)
 {
-	struct zapper *z = arg;
-	__u64 at;
+	pid_t pid = fork();
+	int i;
 
-	while (!__atomic_load_n(&z->stop, __ATOMIC_ACQUIRE)) {
-		at = __atomic_load_n(&z->at, __ATOMIC_ACQUIRE);
-		if (!at || now_ns() < at)
-			continue;
-		madvise(z->p, LARGE_PAGE, MADV_DONTNEED);
-		__atomic_store_n(&z->at, 0, __ATOMIC_RELEASE);
+	if (!pid)
+		_exit(hold_anon_vmas(q));
+	for (i = 0; i < 1500; i++) {
+		if (inject_get(t, "delayed") > 0)
+			return pid;
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return -ECHILD;
+		vt_sleep_ms(10);
 	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return -ETIMEDOUT;
+}
+
+struct mover {
+	struct vt *t;
+	__u8 *p;
+	int err;
+	bool done;
+};
+
+static void *move_all(void *arg)
+{
+	struct mover *m = arg;
+
+	/* In one piece: what does not move is not tried again by parts. */
+	m->err = inject_populate(m->t, m->p, LARGE_PAGE, 0);
+	__atomic_store_n(&m->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
-/* What is left of a huge page is mapped by a page table, and is split to go. */
-static void move_half_huge(struct vt *t, struct zapper *z, __u64 zap_after)
+/* -EAGAIN: the child did not hold it up. */
+static int zap_in_split(struct mover *m)
 {
-	z->p[LARGE_PAGE / 2] = 1;
-	madvise(z->p, LARGE_PAGE / 2, MADV_DONTNEED);
-	__atomic_store_n(&z->at, now_ns() + zap_after, __ATOMIC_RELEASE);
-	/* In one piece: what does not move is not tried again by parts. */
-	inject_populate(t, z->p, LARGE_PAGE, 0);
+	pthread_t thread;
+	int err = 0;
+
+	m->done = false;
+	/* What is left of a huge page is mapped by a page table, and is split to go. */
+	m->p[LARGE_PAGE / 2] = 1;
+	madvise(m->p, LARGE_PAGE / 2, MADV_DONTNEED);
+	if (pthread_create(&thread, NULL, move_all, m))
+		return -ENOMEM;
+	vt_sleep_ms(500);
+	madvise(m->p, LARGE_PAGE, MADV_DONTNEED);
+	memset(m->p, 0x77, LARGE_PAGE);
+	if (__atomic_load_n(&m->done, __ATOMIC_ACQUIRE) || inject_get(m->t, "delayed") < 1)
+		err = -EAGAIN;
+	pthread_join(thread, NULL);
+	return err;
+}
+
+static int zap_beside_holder(struct mover *m)
+{
+	pid_t pid;
+	int err;
+
+	madvise(m->p, LARGE_PAGE, MADV_DONTNEED);
+	pid = holder(m->t, m->p + LARGE_PAGE);
+	if (pid < 0)
+		return pid;
+	err = zap_in_split(m);
+	return vt_join(pid) ? -ECHILD : err;
 }
 
 /*
- * The page table goes while mm, collecting, has let go of it to split the huge
- * page. All is collected once more then, beyond the end of the arrays.
+ * The page table goes while mm, collecting, has let go of it to split a huge page,
+ * for which it has to wait, and a new huge page takes its place. mm appends all of
+ * that to the half that it has, so it is moved as if it began there: to the second
+ * half of its place in VRAM, and beyond. The GPU refuses where nothing is in use.
  */
 enum result test_m10(struct vt *t)
 {
-	__u64 begun, took = 1000000, seed = vt_seed(), end = vt_now_ms() + 30000;
-	struct zapper z = {};
-	int rounds, wrong = 0;
+	__u8 *p = vt_map_aligned(2 * LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	struct mover m = { .t = t, .p = p };
+	int i, err = -EAGAIN;
 
-	z.p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-	if (!z.p || madvise(z.p, LARGE_PAGE, MADV_HUGEPAGE))
+	if (!p || madvise(p, 2 * LARGE_PAGE, MADV_HUGEPAGE))
 		return broken("memory", -ENOMEM);
-	if (pthread_create(&z.thread, NULL, zap, &z))
-		return broken("thread", -EAGAIN);
-	for (rounds = 0; vt_now_ms() < end && !wrong; rounds++) {
-		begun = now_ns();
-		/* Early: mm collects before anything else happens. */
-		move_half_huge(t, &z, vt_random_below(&seed, took) >>
-				      vt_random_below(&seed, 8));
-		took = (3 * took + now_ns() - begun) / 4;
-		while (__atomic_load_n(&z.at, __ATOMIC_ACQUIRE))
-			sched_yield();
-		wrong = z.p[0] || z.p[LARGE_PAGE / 2] || z.p[LARGE_PAGE - 1];
-		madvise(z.p, LARGE_PAGE, MADV_DONTNEED);
-	}
-	__atomic_store_n(&z.stop, true, __ATOMIC_RELEASE);
-	pthread_join(z.thread, NULL);
-	return saw(wrong ? FAIL : PASS, "round %d: %s", rounds,
-		   wrong ? "other content" : "all pages were empty");
+	/* An anon_vma for both halves, which the child's descend from. */
+	*p = 1;
+	for (i = 0; i < 5 && err == -EAGAIN; i++)
+		err = zap_beside_holder(&m);
+	if (err == -EAGAIN)
+		return saw(NOT_PROVOKED, "nothing held up the split");
+	if (err)
+		return broken("split", err);
+	if (m.err == -EIO)
+		return saw(FAIL, "the GPU was to write beyond the end of an allocation");
+	err = vt_all(p, 0x77, LARGE_PAGE);
+	return saw(err ? FAIL : PASS, "moved: %d, read: %d", m.err, err);
 }
 
 static int write_as_child(__u8 *p, size_t len)
