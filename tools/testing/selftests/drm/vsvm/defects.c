@@ -159,6 +159,9 @@ static const struct defect defects[] = {
 	{ "M-13", TOGETHER, FAIL, test_m13,
 	  "mm warns as it splits a huge page that came into being in VRAM",
 	  "with ours too: a module cannot mend it" },
+	{ "M-14", TOGETHER, FAIL, test_m14,
+	  "mm warns as it reclaims a huge page of which the GPU has taken pages",
+	  "with ours too: a module cannot mend it" },
 };
 
 static char seen[256];

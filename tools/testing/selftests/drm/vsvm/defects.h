@@ -121,5 +121,6 @@ enum result test_m10(struct vt *t);
 enum result test_m11(struct vt *t);
 enum result test_m12(struct vt *t);
 enum result test_m13(struct vt *t);
+enum result test_m14(struct vt *t);
 
 #endif /* DEFECTS_H */

@@ -397,3 +397,71 @@ enum result test_m13(struct vt *t)
 		return saw(NOT_PROVOKED, "no huge page in VRAM");
 	return saw(err ? FAIL : PASS, "the first page, after the other half is gone: %d", err);
 }
+
+#define TAKEN	(8 * PAGE)
+
+/* Pages of the cgroup, inactive and active, that reclaim looked at. */
+static long looked_at(void)
+{
+	return vt_read_number(CGROUP "/memory.stat", "pgscan ") +
+	       vt_read_number(CGROUP "/memory.stat", "pgrefill ");
+}
+
+static int save_as_child(void)
+{
+	__u64 taken = 0;
+	struct vt t;
+	int i, err;
+	__u8 *p;
+
+	err = vt_cgroup_join(CGROUP) ?: vt_open(&t);
+	if (err)
+		return 1;
+	p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	madvise(p, LARGE_PAGE, MADV_HUGEPAGE);
+	memset(p, 7, LARGE_PAGE);
+	if (!is_block(&t, p))
+		return 2;
+	err = vsvm_exclusive(t.dev.fd, t.vm, p + PAGE, TAKEN, &taken);
+	if (err || taken != PAGES_OF(TAKEN))
+		return 3;
+	/*
+	 * Far more than there is besides. To read the statistics brings them up to
+	 * date: the next reclaim learns from them that there are active pages.
+	 */
+	for (i = 0; i < 8 && looked_at() < PAGES_OF(LARGE_PAGE); i++)
+		vsvm_write_file(CGROUP "/memory.reclaim", "1M");
+	if (looked_at() < PAGES_OF(LARGE_PAGE))
+		return 4;
+	err = vt_all(p, 7, LARGE_PAGE);
+	vt_close(&t);
+	return err ? 5 : 0;
+}
+
+/* Pages of a huge page are the GPU's alone when memory is short; the log tells. */
+enum result test_m14(struct vt *t)
+{
+	static const char * const why[] = {
+		[1] = "no memory cgroup to be in, or no GPU",
+		[2] = "no huge page to be had",
+		[3] = "pages cannot be taken",
+		[4] = "reclaim did not come to look",
+	};
+	pid_t pid;
+	int err;
+
+	(void)t;
+	if (vt_cgroup_begin(CGROUP))
+		return saw(NOT_PROVOKED, "no memory cgroups");
+	if (vt_swap_begin())
+		return saw(NOT_PROVOKED, "no swap space (modprobe zram)");
+	pid = fork();
+	if (!pid)
+		_exit(save_as_child());
+	err = vt_join(pid);
+	vt_swap_end();
+	rmdir(CGROUP);
+	if (err > 0 && err < (int)ARRAY_SIZE(why))
+		return saw(NOT_PROVOKED, "%s", why[err]);
+	return saw(err ? FAIL : PASS, "the memory after reclaim: %d", err);
+}
