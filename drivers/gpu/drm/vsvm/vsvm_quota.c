@@ -3,6 +3,8 @@
  * What a client may have of a device, so that there is something for others.
  *
  *	address spaces	a process and a user may have so many
+ *	jobs		a queue has so many that have not ended (vsvm_sched.c), and
+ *			the hardware gives each queue its turn
  *	objects		those of a user may be so large, all together
  *	page tables	all share a part of VRAM, and
  *	ranges		a part of system memory: see vsvm_reclaim.c
