@@ -5,12 +5,8 @@
  * its work done beside it, and all memory is there again once it is gone.
  */
 #define _GNU_SOURCE
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,8 +25,6 @@
 #define JOB_BYTES	(6 * KIB)
 /* So long the flood is looked at. */
 #define FLOOD_MS	2000
-/* There is one in debug kernels. */
-#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 
 /**
  * struct flood - the client, in a process of its own
@@ -43,22 +37,6 @@ struct flood {
 	pid_t pid;
 	int full[2];
 };
-
-/* A page that never comes, for those who read it. */
-static int never(void *p)
-{
-	struct uffdio_register reg = {
-		.range = { .start = vsvm_addr(p), .len = PAGE },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &reg))
-		return -errno;
-	return 0;
-}
 
 static int flood_kernels(const struct flood *f, struct drm_vsvm_kernel *k)
 {
@@ -77,7 +55,8 @@ static int flood_kernels(const struct flood *f, struct drm_vsvm_kernel *k)
 				.count = 1,
 			};
 	}
-	return f->stalls ? never(p) : 0;
+	/* It never comes, for those who read it. */
+	return f->stalls && vt_monitor(p, PAGE) < 0 ? -EPERM : 0;
 }
 
 /* Until the queue takes no more. Return: how many, or an error. */
@@ -197,26 +176,6 @@ static long work(struct vt *t, struct vt_buf *b)
 	return err ?: (long)(vt_now_ms() - start);
 }
 
-/* What is not there again for a while: KASAN keeps freed memory, up to 1/32. */
-static __u64 slack(void)
-{
-	const __u64 total = sysconf(_SC_PHYS_PAGES) * PAGE;
-
-	return 8 * MIB + (access(KMEMLEAK, F_OK) ? 0 : total / 32);
-}
-
-static int mem_settles(__u64 available)
-{
-	const __u64 end = vt_now_ms() + SOON_MS;
-
-	while (vt_mem_available() + slack() < available) {
-		if (VT_WRONG(vt_now_ms() < end))
-			return -ENOMEM;
-		vt_sleep_ms(50);
-	}
-	return 0;
-}
-
 /* The other one gets on while it lasts. Return: the longest that it took. */
 static long work_on(struct vt *t, struct vt_buf *b)
 {
@@ -261,14 +220,14 @@ TEST_F_TIMEOUT(flood, jobs, SECONDS)
 	fprintf(stderr, "# %d jobs, %lld KiB\n", num,
 		(long long)(self->available - available) / 1024);
 	EXPECT_LT(self->available, available + QUEUES * MAX_JOBS * JOB_BYTES +
-		  slack());
+		  vt_mem_slack());
 	/* It would go on. */
 	ASSERT_EQ(0, waitpid(self->f.pid, &status, WNOHANG));
 	ASSERT_EQ(0, kill(self->f.pid, SIGKILL));
 	ASSERT_EQ(self->f.pid, waitpid(self->f.pid, &status, 0));
 	self->f.pid = 0;
 	EXPECT_EQ(0, vt_vram_settles(&self->t, self->used + 64 * KIB));
-	EXPECT_EQ(0, mem_settles(self->available));
+	EXPECT_EQ(0, vt_mem_settles(self->available, SOON_MS));
 	longest = work(&self->t, &self->b);
 	EXPECT_LE(0, longest);
 	EXPECT_GT(SOON_MS, (__u64)longest);

@@ -6,13 +6,10 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,9 +29,6 @@
 #define USER		4000
 
 #define CGROUP		VT_CGROUPS "/vsvm-quota"
-
-/* There is one in debug kernels. */
-#define KMEMLEAK	"/sys/kernel/debug/kmemleak"
 
 /* Of a pool, on top of its limit: by faults that are served side by side. */
 #define SLACK		(128 * KIB)
@@ -207,22 +201,6 @@ TEST_F_TIMEOUT(quota, spaces_of_the_device, SECONDS)
 	EXPECT_EQ(PROCESS_VMS, h[0].num);
 }
 
-/* A page that the GPU asks for, and does not get. */
-static int monitor(void *p, size_t len)
-{
-	struct uffdio_register reg = {
-		.range = { .start = vsvm_addr(p), .len = len },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
-	    ioctl(fd, UFFDIO_REGISTER, &reg))
-		return -1;
-	return fd;
-}
-
 /* An address space whose worker is left behind: it counts until that is gone. */
 TEST_F_TIMEOUT(quota, spaces_left_behind, SECONDS)
 {
@@ -232,7 +210,7 @@ TEST_F_TIMEOUT(quota, spaces_left_behind, SECONDS)
 		.dst = vsvm_addr(p),
 		.count = 1,
 	};
-	int dev = self->t.dev.fd, fd = monitor(p, PAGE), num, err;
+	int dev = self->t.dev.fd, fd = vt_monitor(p, PAGE), num, err;
 	struct pollfd event = { .fd = fd, .events = POLLIN };
 	const __u64 end = vt_now_ms() + SOON_MS;
 	__u32 vm[DEVICE_VMS], last;
@@ -387,26 +365,6 @@ struct peak {
 	long most;
 };
 
-/* What is not there again for a while: KASAN keeps freed memory, up to 1/32. */
-static __u64 mem_slack(void)
-{
-	const __u64 total = sysconf(_SC_PHYS_PAGES) * PAGE;
-
-	return 8 * MIB + (access(KMEMLEAK, F_OK) ? 0 : total / 32);
-}
-
-static int mem_settles(__u64 available)
-{
-	const __u64 end = vt_now_ms() + SOON_MS;
-
-	while (vt_mem_available() + mem_slack() < available) {
-		if (VT_WRONG(vt_now_ms() < end))
-			return -ENOMEM;
-		vt_sleep_ms(50);
-	}
-	return 0;
-}
-
 /* The other one gets on while it lasts, and all is there again after that. */
 static int flood_beside(struct vt *t, struct vt_buf *b,
 			int (*begin)(struct flood *f), unsigned int num,
@@ -446,7 +404,7 @@ static int flood_beside(struct vt *t, struct vt_buf *b,
 			return -EILSEQ;
 		vt_sleep_ms(10);
 	}
-	return err ?: mem_settles(available);
+	return err ?: vt_mem_settles(available, SOON_MS);
 }
 
 static __u64 vram_size(struct vt *t)

@@ -5,10 +5,12 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/userfaultfd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -468,6 +470,42 @@ __u64 vt_mem_available(void)
 			break;
 	fclose(file);
 	return kib * KIB;
+}
+
+__u64 vt_mem_slack(void)
+{
+	const __u64 total = sysconf(_SC_PHYS_PAGES) * vsvm_page_size();
+
+	/* There is one in debug kernels. */
+	return 8 * MIB +
+	       (access("/sys/kernel/debug/kmemleak", F_OK) ? 0 : total / 32);
+}
+
+int vt_mem_settles(__u64 available, __u64 ms)
+{
+	const __u64 end = vt_now_ms() + ms;
+
+	while (vt_mem_available() + vt_mem_slack() < available) {
+		if (VT_WRONG(vt_now_ms() < end))
+			return -ENOMEM;
+		vt_sleep_ms(50);
+	}
+	return 0;
+}
+
+int vt_monitor(void *p, size_t len)
+{
+	struct uffdio_register reg = {
+		.range = { .start = vsvm_addr(p), .len = len },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &reg))
+		return -1;
+	return fd;
 }
 
 int vt_join(pid_t pid)

@@ -165,6 +165,12 @@ __u64 vt_vram_used(struct vt *t);
 int vt_vram_settles(struct vt *t, __u64 used);
 /* Memory that the system can still give, in bytes. */
 __u64 vt_mem_available(void);
+/* What is not there again for a while: KASAN keeps freed memory, up to 1/32. */
+__u64 vt_mem_slack(void);
+/* Wait until @available is there again, but for that. -ENOMEM. */
+int vt_mem_settles(__u64 available, __u64 ms);
+/* A userfaultfd for pages that the GPU asks for, and does not get; or -1. */
+int vt_monitor(void *p, size_t len);
 
 /* 0 if the child ended with exit(0), else its exit code or signal. */
 int vt_join(pid_t pid);
