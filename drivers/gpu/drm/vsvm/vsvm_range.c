@@ -126,7 +126,6 @@ static void vsvm_range_take_away(struct vsvm_vm *vm, struct vsvm_range *range)
 {
 	lockdep_assert_held_write(&vm->svm.notifier_lock);
 	vsvm_range_zap(vm, range);
-	vsvm_exclusive_end(vm, range);
 	vsvm_svm_unmap_dma(vm, range);
 }
 
@@ -329,7 +328,6 @@ static void vsvm_svm_invalidate(struct drm_gpusvm *svm,
 		if (vsvm_exclusive_spared(range, mmu_range))
 			continue;
 		range->disturbed = true;
-		vsvm_exclusive_end(vm, range);
 		vsvm_svm_unmap_dma(vm, range);
 		if (mmu_range->event == MMU_NOTIFY_UNMAP)
 			vsvm_svm_add_garbage(vm, range, mmu_range);

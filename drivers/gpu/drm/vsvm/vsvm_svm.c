@@ -432,6 +432,7 @@ void vsvm_svm_unmap_dma(struct vsvm_vm *vm, struct vsvm_range *range)
 {
 	const struct drm_gpusvm_ctx ctx = { .in_notifier = true };
 
+	vsvm_exclusive_end(vm, range);
 	vsvm_keep_svm(vm->vdev->keep, &range->pages, vsvm_range_npages(range));
 	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
 			       vsvm_range_npages(range), &ctx);
