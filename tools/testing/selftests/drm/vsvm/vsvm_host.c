@@ -12,7 +12,7 @@
 
 #include "vsvm_test.h"
 
-int vt_host_open(void)
+static int host_open(void)
 {
 	static const char dir[] = "/sys/class/virtio-ports";
 	char path[512], name[64] = "";
@@ -37,10 +37,19 @@ int vt_host_open(void)
 	return found;
 }
 
+bool vt_host_there(void)
+{
+	int fd = host_open();
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 int vt_host_ask(const char *command, char *reply, size_t size)
 {
 	size_t len = 0;
-	int fd = vt_host_open();
+	int fd = host_open();
 
 	if (fd < 0)
 		return fd;

@@ -259,10 +259,10 @@ int vt_work_end(struct vt_work *w);
 
 /*
  * What the process does that the GPU's hardware is in: see its guestctl.c. The
- * first returns a file descriptor; the others -EPROTO for an answer that is not
- * "ok", which the last prints.
+ * first says whether there is one; the others return -EPROTO for an answer that
+ * is not "ok", which the last prints.
  */
-int vt_host_open(void);
+bool vt_host_there(void);
 int vt_host_ask(const char *command, char *reply, size_t size);
 int vt_host(const char *command);
 /* The device by its name, when it is there again and works. */
