@@ -8,7 +8,9 @@
 #include <linux/mempolicy.h>
 #include <linux/mman.h>
 #include <linux/nodemask.h>
-#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sizes.h>
+#include <linux/workqueue.h>
 
 #include "pagemap_internal.h"
 #include "pagemap_mock.h"
@@ -359,8 +361,33 @@ static void node_test(struct kunit *test)
 
 #endif
 
+/* A reference that another thread has to the test's memory, for a while. */
+static struct mm_struct *late_mm;
+
+static void late_mmput(struct work_struct *work)
+{
+	mmput(late_mm);
+}
+
+static DECLARE_DELAYED_WORK(late_work, late_mmput);
+
+/*
+ * KUnit goes on to the cleanup as soon as the test's thread lets go of its
+ * memory, before that is gone. The pages in VRAM have to find all that is theirs.
+ */
+static void late_exit_test(struct kunit *test)
+{
+	struct pagemap_mock *mock = pagemap_mock_create(test);
+
+	pagemap_mock_piece(test, mock, SZ_64K, SEED);
+	late_mm = current->mm;
+	mmget(late_mm);
+	queue_delayed_work(mock->wq, &late_work, msecs_to_jiffies(200));
+}
+
 static struct kunit_case devmem_cases[] = {
 	KUNIT_CASE(page_to_devmem_test),
+	KUNIT_CASE(late_exit_test),
 	KUNIT_CASE(free_order_test),
 	KUNIT_CASE_PARAM(pull_from_0_test, at_0_gen_params),
 	KUNIT_CASE_PARAM(pull_refused_test, at_0_gen_params),

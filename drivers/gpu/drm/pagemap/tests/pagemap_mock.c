@@ -391,6 +391,18 @@ static void mock_vfree(void *vram)
 	vfree(vram);
 }
 
+/* The pagemap's pages are gone by now, so nobody has a chunk any more. */
+static void mock_free_chunks(void *data)
+{
+	struct pagemap_mock *mock = data;
+	struct pagemap_mock_chunk *chunk, *next;
+
+	list_for_each_entry_safe(chunk, next, &mock->chunks, link) {
+		KUNIT_EXPECT_NULL(mock->test, chunk->devmem.zdd);
+		kfree(chunk);
+	}
+}
+
 static void mock_put_pagemap(void *dpagemap)
 {
 	drm_pagemap_put(dpagemap);
@@ -421,7 +433,7 @@ static void mock_add_pages(struct kunit *test, struct pagemap_mock *mock,
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, addr);
 }
 
-/* Goes with the test's device, after the test's address space. */
+/* Goes with the test's device, which waits for the last page in VRAM. */
 static struct pagemap_mock *mock_create(struct kunit *test, void *owner)
 {
 	static atomic_t number = ATOMIC_INIT(0);
@@ -449,6 +461,9 @@ static struct pagemap_mock *mock_create(struct kunit *test, void *owner)
 	KUNIT_ASSERT_NOT_NULL(test, mock->wq);
 	KUNIT_ASSERT_EQ(test, 0, devm_add_action_or_reset(dev, mock_destroy_wq,
 							  mock->wq));
+	INIT_LIST_HEAD(&mock->chunks);
+	KUNIT_ASSERT_EQ(test, 0, devm_add_action_or_reset(dev, mock_free_chunks,
+							  mock));
 	mock_add_pages(test, mock, owner ?: mock);
 
 	mock->dpagemap = drm_pagemap_create(&mock->drm, &mock->pgmap, &mock_ops);
@@ -477,10 +492,11 @@ struct pagemap_mock_chunk *pagemap_mock_chunk(struct kunit *test,
 {
 	struct pagemap_mock_chunk *chunk;
 
-	/* On the mock's device: its pages may outlive the test's thread. */
-	chunk = devm_kzalloc(mock->drm.dev, sizeof(*chunk), GFP_KERNEL);
+	/* Its pages may outlive the test's thread. */
+	chunk = kzalloc_obj(*chunk);
 	KUNIT_ASSERT_NOT_NULL(test, chunk);
 
+	list_add(&chunk->link, &mock->chunks);
 	chunk->mock = mock;
 	chunk->scattered = mock->scatter;
 	chunk->bad_pfn = mock->bad_pfn;

@@ -22,7 +22,7 @@ struct pagemap_mock {
 	struct drm_pagemap *dpagemap;
 	u8 *vram;
 	unsigned long next;		/* first free page; none is used twice */
-	struct work_struct release;
+	struct list_head chunks;
 
 	/* What to be. */
 	const struct drm_pagemap_devmem_ops *devmem_ops;	/* of new chunks */
@@ -74,6 +74,7 @@ struct pagemap_mock {
 /* A piece of VRAM; kept until the test ends, so that it can be asked. */
 struct pagemap_mock_chunk {
 	struct drm_pagemap_devmem devmem;
+	struct list_head link;		/* in the mock's */
 	struct pagemap_mock *mock;
 	unsigned long first;
 	bool scattered;
