@@ -67,9 +67,13 @@ static void keep_file(struct fuzz *f, int fd)
 
 static int any_file(struct fuzz *f)
 {
+	int fd;
+
 	switch (draw(f, 24)) {
 	case 0:
-		return any_word(f);
+		fd = any_word(f);
+		/* Who seeks in the results spoils them. */
+		return fd == STDOUT_FILENO || fd == STDERR_FILENO ? -1 : fd;
 	case 1:
 		return f->dev.fd;
 	case 2:

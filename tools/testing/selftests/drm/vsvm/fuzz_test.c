@@ -299,6 +299,7 @@ static void fuzz_fork(struct fuzz *f)
 	unsigned int i;
 
 	if (!pid) {
+		signal(SIGALRM, SIG_DFL);
 		alarm(10);
 		for (i = 0; i < 4; i++) {
 			fuzz_exec(f);
@@ -307,8 +308,8 @@ static void fuzz_fork(struct fuzz *f)
 		}
 		_exit(0);
 	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 static void fuzz_reopen(struct fuzz *f)
@@ -355,6 +356,22 @@ static void fuzz_one(struct fuzz *f)
 	fuzz_table[i].func(f);
 }
 
+/*
+ * In the middle of addresses where nothing is: what the GPU writes beyond the end
+ * must not get at the harness, which shares its memory with all processes.
+ */
+static __u8 *map_arena(void)
+{
+	__u8 *p = mmap(NULL, ARENA + 3 * LARGE_PAGE, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return MAP_FAILED;
+	p += LARGE_PAGE - vsvm_addr(p) % LARGE_PAGE;
+	return mmap(p, ARENA, PROT_READ | PROT_WRITE,
+		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
 static void on_alarm(int number)
 {
 	(void)number;
@@ -372,8 +389,7 @@ static int fuzz_process(__u64 seed, __u64 end)
 	struct fuzz f = { .seed = seed, .dev.fd = -1, .other.fd = -1, .vgem = -1 };
 
 	memset(f.file, -1, sizeof(f.file));
-	f.arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	f.arena = map_arena();
 	if (f.arena == MAP_FAILED)
 		return 3;
 	fuzz_memory_open(&f);
