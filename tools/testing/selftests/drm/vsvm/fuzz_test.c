@@ -430,10 +430,20 @@ FIXTURE_TEARDOWN(fuzz)
 	vt_close(&self->t);
 }
 
+/* Somebody does not come back: the kernel's log is to say what they all wait for. */
+static void show_tasks(void)
+{
+	fprintf(stderr, "# a process has not ended, see the kernel's log\n");
+	vsvm_write_file("/proc/sysrq-trigger", "w");
+	vsvm_write_file("/proc/sysrq-trigger", "t");
+}
+
 TEST_F_TIMEOUT(fuzz, ioctls, vt_seconds(DEFAULT_SECONDS) + vt_timeout(120))
 {
+	const __u64 late = self->end + vt_timeout(60) * 1000ull;
 	unsigned int i, crashes = 0, running = 0;
 	int status, failures = 0;
+	bool shown = false;
 	struct vt_buf b;
 	pid_t pid;
 
@@ -449,6 +459,10 @@ TEST_F_TIMEOUT(fuzz, ioctls, vt_seconds(DEFAULT_SECONDS) + vt_timeout(120))
 		}
 		vt_sleep_ms(200);
 		vsvm_evict(&self->t.dev);
+		if (!shown && vt_now_ms() > late) {
+			show_tasks();
+			shown = true;
+		}
 		while (waitpid(-1, &status, WNOHANG) > 0) {
 			running--;
 			if (WIFSIGNALED(status)) {
