@@ -8,7 +8,12 @@
  * little held as their caller allows.
  *
  * A fault whose page could not be moved, because of somebody else's passing
- * reference, waits in the same ways, for a moment that doubles each time.
+ * reference, waits in the same ways, for a moment that doubles each time. Threads
+ * that sleep inside the fault for it have a reference each, too. If each woke in its
+ * own time, they would keep each other from the page for ever; so would those that
+ * wake together, as the first one tries again before the last one has left. So all
+ * that sleep for a folio do so until the same time, and until they have left nobody
+ * begins to sleep for it.
  *
  * A thread waits for one slice a fault. It leaves a mark in a small table
  * when it goes to sleep, and takes it away when it comes back; a mark that
@@ -23,16 +28,19 @@
 #include <linux/hash.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
+#include <linux/list.h>
 #include <linux/pagemap.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/task_work.h>
 
 #include "pagemap_internal.h"
 #include "pagemap_report.h"
 
 #define PAGEMAP_MARK_BITS	8
+#define PAGEMAP_SLEEPER_BITS	6
 
 /* With the mmap lock held for want of a better way, not longer than this. */
 #define PAGEMAP_LOCKED_WAIT_MS	20
@@ -73,6 +81,18 @@ struct pagemap_mark {
 	unsigned long until;
 };
 
+/**
+ * struct pagemap_sleeper - a thread that sleeps in a fault, after a race
+ * @link: in the list of its folio's hash value
+ * @folio: whose page it wants, and has a reference to
+ * @until: when all of this folio are to leave, in jiffies
+ */
+struct pagemap_sleeper {
+	struct hlist_node link;
+	const struct folio *folio;
+	u64 until;
+};
+
 struct pagemap_wait_work {
 	struct callback_head head;
 	struct drm_pagemap *dpagemap;	/* referenced */
@@ -81,6 +101,8 @@ struct pagemap_wait_work {
 };
 
 static struct pagemap_mark pagemap_marks[1 << PAGEMAP_MARK_BITS];
+static DEFINE_SPINLOCK(pagemap_sleepers_lock);
+static struct hlist_head pagemap_sleepers[1 << PAGEMAP_SLEEPER_BITS];
 static atomic_t pagemap_works = ATOMIC_INIT(0);
 static DECLARE_WAIT_QUEUE_HEAD(pagemap_works_wait);
 
@@ -319,15 +341,64 @@ static unsigned int pagemap_wait_state(const struct vm_fault *vmf)
 						       TASK_KILLABLE;
 }
 
+/*
+ * Put the thread among those that sleep for a folio, and set when it is to leave:
+ * when the first of them is.
+ *
+ * False: they are leaving. A thread that slept now would still have its reference
+ * when they come back, so it is to try again at once, until they are gone.
+ */
+static bool pagemap_sleeper_add(struct pagemap_sleeper *sleeper,
+				const struct folio *folio)
+{
+	struct hlist_head *head =
+		&pagemap_sleepers[hash_ptr(folio, PAGEMAP_SLEEPER_BITS)];
+	struct pagemap_sleeper *other;
+
+	sleeper->folio = folio;
+	sleeper->until = 0;
+	guard(spinlock)(&pagemap_sleepers_lock);
+
+	hlist_for_each_entry(other, head, link) {
+		if (other->folio == folio) {
+			sleeper->until = other->until;
+			break;
+		}
+	}
+	if (!sleeper->until)
+		sleeper->until = get_jiffies_64() + pagemap_race_delay();
+	else if (time_after_eq64(get_jiffies_64(), sleeper->until))
+		return false;
+	hlist_add_head(&sleeper->link, head);
+
+	return true;
+}
+
+static void pagemap_sleeper_del(struct pagemap_sleeper *sleeper)
+{
+	guard(spinlock)(&pagemap_sleepers_lock);
+
+	hlist_del(&sleeper->link);
+}
+
 /* Sleep in the fault, with the folio unlocked meanwhile. */
 static void pagemap_wait_here(struct vm_fault *vmf,
-			      struct drm_pagemap *dpagemap, u64 until,
+			      struct drm_pagemap *dpagemap, u64 limit,
 			      int ended)
 {
+	struct pagemap_sleeper sleeper;
+
+	if (!pagemap_sleeper_add(&sleeper, page_folio(vmf->page))) {
+		cond_resched();
+		return;
+	}
 	folio_unlock(page_folio(vmf->page));
-	pagemap_sleep(dpagemap, until, ended, pagemap_wait_state(vmf));
+	pagemap_sleep(dpagemap, min(sleeper.until, limit), ended,
+		      pagemap_wait_state(vmf));
 	/* The fault's reference keeps it one folio or a part of it. */
 	folio_lock(page_folio(vmf->page));
+	/* The reference goes as soon as the fault has returned. */
+	pagemap_sleeper_del(&sleeper);
 }
 
 /* The end of the longest wait with the mmap lock held. */
@@ -448,16 +519,16 @@ vm_fault_t pagemap_wait_raced(struct vm_fault *vmf, struct drm_pagemap *dpagemap
 {
 	int ended = atomic_read(&dpagemap->priv->slice_ended);
 	enum pagemap_wait how;
-	u64 until;
 
 	/* Unmapped meanwhile: nobody comes back for it. */
 	if (!folio_mapped(page_folio(vmf->page)))
 		return 0;
 
-	until = get_jiffies_64() + pagemap_race_delay();
 	how = pagemap_wait_choose(vmf->flags, pagemap_is_user_task(vmf), false);
 	if (how == PAGEMAP_WAIT_RETURN) {
-		if (pagemap_queue_wait(dpagemap, until, ended))
+		if (pagemap_queue_wait(dpagemap,
+				       get_jiffies_64() + pagemap_race_delay(),
+				       ended))
 			return 0;
 		how = pagemap_wait_choose(vmf->flags, false, false);
 	}
@@ -467,12 +538,14 @@ vm_fault_t pagemap_wait_raced(struct vm_fault *vmf, struct drm_pagemap *dpagemap
 		return VM_FAULT_RETRY;
 	case PAGEMAP_WAIT_RETRY:
 		release_fault_lock(vmf);
-		pagemap_wait_here(vmf, dpagemap, until, ended);
+		pagemap_wait_here(vmf, dpagemap, U64_MAX, ended);
 		return VM_FAULT_RETRY;
 	default:
 		/* Cannot let go of the mmap lock, or already has, and is tried. */
-		pagemap_wait_here(vmf, dpagemap,
-				  min(until, pagemap_locked_limit()), ended);
+		pagemap_wait_here(vmf, dpagemap, pagemap_locked_limit(), ended);
+		/* It has had its wait for the slice: it would hold up the others. */
+		pagemap_mark_waited(vmf->address);
+		pagemap_mark_woke(pagemap_my_mark(), 0);
 		return 0;
 	}
 }

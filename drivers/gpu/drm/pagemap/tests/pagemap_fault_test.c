@@ -3,12 +3,8 @@
  * CPU faults: how much comes home, and what happens if it cannot. What is
  * still in VRAM is counted, because a copy that failed has copied as well.
  */
-#include <linux/completion.h>
-#include <linux/delay.h>
 #include <linux/jiffies.h>
-#include <linux/kthread.h>
 #include <linux/mman.h>
-#include <linux/sched/mm.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -419,114 +415,6 @@ static void ignore_slice_test(struct kunit *test)
 	KUNIT_EXPECT_LT(test, jiffies_to_msecs(jiffies - began), FOREVER_MS / 10);
 }
 
-/* Freed by touched(), unless it does not end: then the test goes on without it. */
-struct toucher {
-	struct mm_struct *mm;
-	unsigned long addr;
-	struct completion done;
-	int err;
-};
-
-#define TOUCHER_TIMEOUT	(30 * HZ)
-
-static int toucher_thread(void *data)
-{
-	struct toucher *t = data;
-
-	kthread_use_mm(t->mm);
-	t->err = pagemap_mock_touch(t->addr);
-	kthread_unuse_mm(t->mm);
-	mmput(t->mm);
-	complete(&t->done);
-
-	return 0;
-}
-
-static struct toucher *touch_beside(struct kunit *test, unsigned long addr)
-{
-	struct toucher *t = kzalloc_obj(*t);
-
-	KUNIT_ASSERT_NOT_NULL(test, t);
-	init_completion(&t->done);
-	mmget(current->mm);
-	t->mm = current->mm;
-	t->addr = addr;
-	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kthread_run(toucher_thread, t,
-						       "pagemap-toucher"));
-
-	return t;
-}
-
-/* A thread that never gets its page fails the test, and does not hang it. */
-static void touched(struct kunit *test, struct toucher *t)
-{
-	KUNIT_ASSERT_NE(test, 0ul,
-			wait_for_completion_timeout(&t->done, TOUCHER_TIMEOUT));
-	KUNIT_EXPECT_EQ(test, t->err, 0);
-	kfree(t);
-}
-
-/* Somebody has a reference to the page: the fault waits, and does not spin. */
-static void raced_test(struct kunit *test)
-{
-	struct pagemap_mock *mock = mock_with(test, &fixed_page);
-	unsigned long addr = filled(test, SZ_64K, false);
-	struct pagemap_mock_chunk *chunk;
-	unsigned long began, tries;
-	struct toucher *t;
-	struct page *page;
-
-	chunk = to_vram(test, mock, addr, SZ_64K, 0);
-	page = pfn_to_page(PHYS_PFN(mock->pgmap.range.start) + chunk->first);
-	get_page(page);
-
-	began = jiffies;
-	t = touch_beside(test, addr);
-	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t->done, HZ));
-	tries = READ_ONCE(mock->to_ram) / PAGE_SIZE;
-	kunit_info(test, "%lu tries in %lu jiffies", tries, jiffies - began);
-	KUNIT_EXPECT_GT(test, tries, 2ul);
-	KUNIT_EXPECT_LE(test, tries, (jiffies - began) / 2 + 4);
-
-	put_page(page);
-	touched(test, t);
-	KUNIT_EXPECT_EQ(test, live(chunk), PAGES(SZ_64K) - 1);
-	pagemap_mock_check(test, addr, SZ_64K, SEED);
-}
-
-/* The thread that waits may have a page in its hands for a moment. */
-static int evict_patiently(struct drm_pagemap_devmem *devmem)
-{
-	int err, i;
-
-	for (i = 0; i < 100; i++) {
-		err = drm_pagemap_evict_to_ram(devmem);
-		if (err != -EBUSY)
-			break;
-		msleep(20);
-	}
-	return err;
-}
-
-/* The end of one allocation's slice is not the end of another's. */
-static void other_slice_test(struct kunit *test)
-{
-	struct pagemap_mock *mock = mock_with(test, &fixed_64k);
-	unsigned long addr = filled(test, SZ_128K, false);
-	struct pagemap_mock_chunk *ours, *other;
-	struct toucher *t;
-
-	ours = to_vram(test, mock, addr, SZ_64K, FOREVER_MS);
-	other = to_vram(test, mock, addr + SZ_64K, SZ_64K, FOREVER_MS);
-	t = touch_beside(test, addr);
-	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t->done, HZ / 2));
-	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&other->devmem));
-	KUNIT_EXPECT_EQ(test, 0ul, wait_for_completion_timeout(&t->done, HZ / 2));
-	KUNIT_EXPECT_EQ(test, 0, evict_patiently(&ours->devmem));
-	touched(test, t);
-	pagemap_mock_check(test, addr, SZ_128K, SEED);
-}
-
 static struct kunit_case fault_cases[] = {
 	KUNIT_CASE_PARAM(window_steps_test, steps_gen_params),
 	KUNIT_CASE(block_test),
@@ -538,8 +426,6 @@ static struct kunit_case fault_cases[] = {
 	KUNIT_CASE(passing_error_test),
 	KUNIT_CASE_PARAM(slice_flags_test, flags_gen_params),
 	KUNIT_CASE(ignore_slice_test),
-	KUNIT_CASE(raced_test),
-	KUNIT_CASE(other_slice_test),
 	{}
 };
 
