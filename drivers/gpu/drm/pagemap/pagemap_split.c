@@ -7,10 +7,13 @@
  * from: both are hints. Nothing moves here; eviction finds single pages then.
  *
  * An eviction may hold a dma_resv, which comes after the mmap lock, so that it
- * can but try to take the latter. A worker without any lock waits for it, for
- * the next attempt. It works on the address space alone, and needs no reference
- * to the pagemap; just this module must wait for it.
+ * can but try to take the latter. A worker tries for longer, for the next
+ * attempt to evict. It does not wait for the lock either: a process can keep its
+ * own for ever (an mmap() that a FUSE server does not answer), and others want
+ * their blocks split. The worker works on the address space alone, and needs no
+ * reference to the pagemap; just this module must wait for it.
  */
+#include <kunit/visibility.h>
 #include <linux/llist.h>
 #include <linux/memremap.h>
 #include <linux/sched/mm.h>
@@ -22,12 +25,16 @@
 
 /* Requests that wait for the mmap lock, of all pagemaps. */
 #define PAGEMAP_MAX_SPLITS	64
+/* Each is tried so often, which takes a second. */
+#define PAGEMAP_SPLIT_TRIES	50
+#define PAGEMAP_SPLIT_PAUSE	msecs_to_jiffies(20)
 
 struct pagemap_split_request {
 	struct llist_node link;
 	struct mm_struct *mm;		/* grabbed */
 	unsigned long addr;
 	void *owner;			/* of the device pages; to compare */
+	unsigned int tries;
 };
 
 static LLIST_HEAD(pagemap_split_requests);
@@ -78,26 +85,53 @@ static bool pagemap_split_range(struct mm_struct *mm, unsigned long addr,
 	return pagemap_split_at(mm, addr + PMD_SIZE - PAGE_SIZE, owner);
 }
 
+static void pagemap_split_free(struct pagemap_split_request *req)
+{
+	mmdrop(req->mm);
+	kfree(req);
+	atomic_dec(&pagemap_num_splits);
+}
+
+/* Did that, or there is nothing left to do? */
+static bool pagemap_split_try(struct pagemap_split_request *req)
+{
+	bool locked;
+
+	if (!mmget_not_zero(req->mm))
+		return true;
+
+	locked = mmap_read_trylock(req->mm);
+	if (locked) {
+		pagemap_split_range(req->mm, req->addr, req->owner);
+		mmap_read_unlock(req->mm);
+	}
+	mmput_async(req->mm);
+
+	return locked;
+}
+
 static void pagemap_split_worker(struct work_struct *work)
 {
 	struct pagemap_split_request *req, *next;
+	bool again = false;
 
 	llist_for_each_entry_safe(req, next,
 				  llist_del_all(&pagemap_split_requests), link) {
-		if (mmget_not_zero(req->mm)) {
-			mmap_read_lock(req->mm);
-			pagemap_split_range(req->mm, req->addr, req->owner);
-			mmap_read_unlock(req->mm);
-			mmput_async(req->mm);
+		if (pagemap_split_try(req) ||
+		    ++req->tries == PAGEMAP_SPLIT_TRIES) {
+			pagemap_split_free(req);
+		} else {
+			llist_add(&req->link, &pagemap_split_requests);
+			again = true;
 		}
-		mmdrop(req->mm);
-		kfree(req);
-		atomic_dec(&pagemap_num_splits);
 		cond_resched();
 	}
+	if (again)
+		queue_delayed_work(system_dfl_wq, to_delayed_work(work),
+				   PAGEMAP_SPLIT_PAUSE);
 }
 
-static DECLARE_WORK(pagemap_split_work, pagemap_split_worker);
+static DECLARE_DELAYED_WORK(pagemap_split_work, pagemap_split_worker);
 
 static void pagemap_split_later(struct pagemap_evict *e, unsigned long addr)
 {
@@ -115,10 +149,12 @@ static void pagemap_split_later(struct pagemap_evict *e, unsigned long addr)
 	req->mm = e->mm;
 	req->addr = addr;
 	req->owner = e->dpagemap->pagemap->owner;
+	req->tries = 0;
 	e->asked = true;
 	atomic_inc(&pagemap_num_splits);
-	if (llist_add(&req->link, &pagemap_split_requests))
-		queue_work(system_dfl_wq, &pagemap_split_work);
+	llist_add(&req->link, &pagemap_split_requests);
+	/* At once, also if the worker pauses for others. */
+	mod_delayed_work(system_dfl_wq, &pagemap_split_work, 0);
 }
 
 /**
@@ -149,8 +185,14 @@ bool pagemap_split_block(struct pagemap_evict *e, unsigned long i,
 
 	return !folio_test_large(page_folio(page));
 }
+EXPORT_SYMBOL_IF_KUNIT(pagemap_split_block);
 
 void pagemap_split_exit(void)
 {
-	flush_work(&pagemap_split_work);
+	struct pagemap_split_request *req, *next;
+
+	cancel_delayed_work_sync(&pagemap_split_work);
+	llist_for_each_entry_safe(req, next,
+				  llist_del_all(&pagemap_split_requests), link)
+		pagemap_split_free(req);
 }
