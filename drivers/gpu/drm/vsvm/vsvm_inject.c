@@ -8,7 +8,8 @@
  *	delay_to_vram_ms
  *	delay_zap_ms	sleep in each invalidation that takes something from the GPU, with
  *			all that mm holds around it
- *	delayed		copies and invalidations that sleep now
+ *	delay_find_ms	sleep in each fault, before it looks for its range
+ *	delayed		what sleeps now for one of these
  *	fail_to_ram	let as many copies fail, with fail_errno
  *	fail_to_vram
  *	fail_errno
@@ -47,6 +48,7 @@ static struct {
 	/* By direction; 1 is to VRAM. */
 	u32 delay_ms[2];
 	u32 delay_zap_ms;
+	u32 delay_find_ms;
 	atomic_t fail[2];
 	atomic_t delayed;
 	u32 fail_errno;
@@ -195,6 +197,14 @@ void vsvm_inject_zapped(void)
 	vsvm_inject_sleep(READ_ONCE(vsvm_inject.delay_zap_ms));
 }
 
+/**
+ * vsvm_inject_finding - a fault is about to look for its range
+ */
+void vsvm_inject_finding(void)
+{
+	vsvm_inject_sleep(READ_ONCE(vsvm_inject.delay_find_ms));
+}
+
 static int vsvm_inject_hold_get(void *data, u64 *value)
 {
 	*value = !!READ_ONCE(vsvm_inject.held);
@@ -321,6 +331,7 @@ void vsvm_inject_debugfs(struct vsvm_device *vdev, struct dentry *root)
 	debugfs_create_u32("delay_to_ram_ms", 0600, dir, &vsvm_inject.delay_ms[0]);
 	debugfs_create_u32("delay_to_vram_ms", 0600, dir, &vsvm_inject.delay_ms[1]);
 	debugfs_create_u32("delay_zap_ms", 0600, dir, &vsvm_inject.delay_zap_ms);
+	debugfs_create_u32("delay_find_ms", 0600, dir, &vsvm_inject.delay_find_ms);
 	debugfs_create_atomic_t("delayed", 0400, dir, &vsvm_inject.delayed);
 	debugfs_create_atomic_t("fail_to_ram", 0600, dir, &vsvm_inject.fail[0]);
 	debugfs_create_atomic_t("fail_to_vram", 0600, dir, &vsvm_inject.fail[1]);

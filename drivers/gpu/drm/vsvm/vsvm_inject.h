@@ -22,6 +22,7 @@ vm_fault_t vsvm_inject_faulted(struct vm_fault *vmf, vm_fault_t result);
 int vsvm_inject_migrated(struct vsvm_bo *bo, int err);
 bool vsvm_inject_invalidation(void);
 void vsvm_inject_zapped(void);
+void vsvm_inject_finding(void);
 void vsvm_inject_debugfs(struct vsvm_device *vdev, struct dentry *root);
 
 #else
@@ -63,6 +64,10 @@ static inline bool vsvm_inject_invalidation(void)
 }
 
 static inline void vsvm_inject_zapped(void)
+{
+}
+
+static inline void vsvm_inject_finding(void)
 {
 }
 

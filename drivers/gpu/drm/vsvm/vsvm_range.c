@@ -406,32 +406,6 @@ void vsvm_svm_fini(struct vsvm_vm *vm)
 	drm_gpusvm_fini(&vm->svm);
 }
 
-/**
- * vsvm_svm_link_work - take the memory of other devices from the GPU
- * @work: vsvm_vm.link_work
- */
-void vsvm_svm_link_work(struct work_struct *work)
-{
-	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, link_work);
-	struct drm_gpusvm_notifier *notifier;
-
-	guard(mutex)(&vm->lock);
-	if (vm->closed)
-		return;
-	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
-		struct drm_gpusvm_range *base = NULL;
-
-		drm_gpusvm_for_each_range(base, notifier, 0, ULONG_MAX) {
-			struct vsvm_range *range = to_vsvm_range(base);
-			struct drm_pagemap *dpagemap =
-				READ_ONCE(range->pages.dpagemap);
-
-			if (dpagemap && dpagemap != vm->dpagemap)
-				vsvm_range_unmap(vm, range);
-		}
-	}
-}
-
 static int vsvm_find_errno(int err)
 {
 	switch (err) {
@@ -477,11 +451,10 @@ static struct vsvm_range *vsvm_range_look_up(struct vsvm_vm *vm,
 	if (vm->closed)
 		return ERR_PTR(-ECANCELED);
 	vsvm_svm_collect(vm);
-	/*
-	 * Takes the mmap lock. The caller had it a moment ago, without ours, so a
-	 * process that keeps it, as in an mmap() that its FUSE server does not
-	 * answer, is waited for there; but for one that is just in between.
-	 */
+	/* Would be waited for with our lock, see vsvm_range_find(). */
+	if (!mmap_read_trylock(vm->mm))
+		return ERR_PTR(-EINPROGRESS);
+	mmap_read_unlock(vm->mm);
 	base = drm_gpusvm_range_find_or_insert(&vm->svm, addr, start, end, ctx);
 	if (IS_ERR(base))
 		return ERR_PTR(vsvm_find_errno(PTR_ERR(base)));
@@ -511,6 +484,10 @@ static int vsvm_range_lock(struct vsvm_range *range)
  * @window: size of an aligned area that it must not go beyond
  * @ctx: as drm_gpusvm wants it
  *
+ * drm_gpusvm takes the mmap lock under vsvm_vm.lock, and a process may keep the
+ * former for ever (an mmap() that a FUSE server does not answer). So that closing
+ * does not wait for it, it is waited for here, without a lock of our own.
+ *
  * Context: process, with a reference of the process's users and no locks;
  * vsvm_range_release() must follow.
  *
@@ -530,7 +507,13 @@ vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
 	int err;
 
 	vsvm_reclaim(vm);
-	range = vsvm_range_look_up(vm, addr, start, end, ctx);
+	vsvm_inject_finding();
+	while ((range = vsvm_range_look_up(vm, addr, start, end, ctx)) ==
+	       ERR_PTR(-EINPROGRESS)) {
+		if (mmap_read_lock_killable(vm->mm))
+			return ERR_PTR(-EINTR);
+		mmap_read_unlock(vm->mm);
+	}
 	if (IS_ERR(range))
 		return range;
 	err = vsvm_range_lock(range);

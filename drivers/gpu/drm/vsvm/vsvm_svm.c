@@ -437,3 +437,29 @@ void vsvm_svm_unmap_dma(struct vsvm_vm *vm, struct vsvm_range *range)
 	drm_gpusvm_unmap_pages(&vm->svm, &range->pages,
 			       vsvm_range_npages(range), &ctx);
 }
+
+/**
+ * vsvm_svm_link_work - take the memory of other devices from the GPU
+ * @work: vsvm_vm.link_work
+ */
+void vsvm_svm_link_work(struct work_struct *work)
+{
+	struct vsvm_vm *vm = container_of(work, struct vsvm_vm, link_work);
+	struct drm_gpusvm_notifier *notifier;
+
+	guard(mutex)(&vm->lock);
+	if (vm->closed)
+		return;
+	drm_gpusvm_for_each_notifier(notifier, &vm->svm, 0, ULONG_MAX) {
+		struct drm_gpusvm_range *base = NULL;
+
+		drm_gpusvm_for_each_range(base, notifier, 0, ULONG_MAX) {
+			struct vsvm_range *range = to_vsvm_range(base);
+			struct drm_pagemap *dpagemap =
+				READ_ONCE(range->pages.dpagemap);
+
+			if (dpagemap && dpagemap != vm->dpagemap)
+				vsvm_range_unmap(vm, range);
+		}
+	}
+}

@@ -6,6 +6,8 @@
  * space or takes the device away, may wait as well.
  */
 #define _GNU_SOURCE
+#include <poll.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -159,6 +161,106 @@ TEST_F_TIMEOUT(fuse, unbind, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 	vt_server_answers(&self->s);
 	EXPECT_EQ(VT_SERVER_CONTENT, self->p[0]);
+}
+
+#define DELAY	"inject/delay_find_ms"
+#define DELAYED	"inject/delayed"
+#define FIND_MS	1000
+
+/* A process that maps the file in the middle of a fault of its GPU. */
+struct mapper {
+	int fd;			/* of the file */
+	int asked[2];		/* pipe: the server has the write */
+	int closed[2];		/* pipe: the address space has ended */
+};
+
+static void *direct_write(void *arg)
+{
+	static __u8 page[65536] __attribute__((aligned(65536)));
+
+	if (pwrite(*(int *)arg, page, PAGE, 0) != (ssize_t)PAGE)
+		perror("# write");
+	return NULL;
+}
+
+static void *map_shared(void *arg)
+{
+	if (mmap(NULL, PAGE, PROT_READ, MAP_SHARED, *(int *)arg, 0) == MAP_FAILED)
+		perror("# map");
+	return NULL;
+}
+
+/* After the mmap() begins, nothing here may need the mmap lock: no malloc(), no exit. */
+static int mapper_run(struct mapper *m, struct vt_server *s)
+{
+	struct drm_vsvm_kernel kernel = {
+		.op = DRM_VSVM_OP_FILL,
+		.count = 8,
+	};
+	pthread_t thread;
+	struct vt t;
+	void *p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	int err;
+
+	kernel.dst = vsvm_addr(p);
+	m->fd = vt_server_open_direct(s);
+	if (!p || m->fd < 0 || vt_open(&t) ||
+	    pthread_create(&thread, NULL, direct_write, &m->fd) ||
+	    vt_await(m->asked[0]) || vt_submit(&t, t.vm, &kernel, 1, NULL))
+		return 1;
+	while (vt_ask(&t, DELAYED) != 1)
+		vt_sleep_ms(5);
+	if (pthread_create(&thread, NULL, map_shared, &m->fd))
+		return 1;
+	vt_sleep_ms(2 * FIND_MS);
+	err = vsvm_vm_destroy(t.dev.fd, t.vm);
+	vt_wake(m->closed[1]);
+	return err ? 2 : 0;
+}
+
+FIXTURE(fuse_map) {
+	struct vt t;
+	struct vt_server s;
+};
+
+FIXTURE_SETUP(fuse_map)
+{
+	ASSERT_EQ(0, vt_open(&self->t));
+	if (vt_tell(&self->t, DELAY, "1000"))
+		SKIP(return, "needs CONFIG_DRM_VSVM_DEBUG");
+	if (vt_server_start(&self->s) == -ENODEV)
+		SKIP(return, "no FUSE");
+}
+
+FIXTURE_TEARDOWN(fuse_map)
+{
+	vt_tell(&self->t, DELAY, "0");
+	vt_server_stop(&self->s);
+	vt_close(&self->t);
+}
+
+/*
+ * A thread of the process waits for the server with the mmap lock, since a fault of
+ * the GPU has looked at the memory, and before it looks for its range.
+ */
+TEST_F_TIMEOUT(fuse_map, in_the_middle_of_a_fault, SECONDS)
+{
+	struct pollfd closed = { .events = POLLIN };
+	struct mapper m = {};
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(m.asked));
+	ASSERT_EQ(0, pipe(m.closed));
+	pid = fork();
+	if (!pid)
+		_exit(mapper_run(&m, &self->s));
+	ASSERT_LT(0, pid);
+	EXPECT_EQ(0, vt_server_asked(&self->s, 1));
+	vt_wake(m.asked[1]);
+	closed.fd = m.closed[0];
+	EXPECT_EQ(1, poll(&closed, 1, 2 * FIND_MS + VT_SOON_MS));
+	vt_server_answers(&self->s);
+	EXPECT_EQ(0, vt_join(pid));
 }
 
 /* As a fault, so a prefetch that nobody waits for. */

@@ -46,6 +46,8 @@ static void reply_init(struct vt_server *s, __u64 unique)
 		.minor = FUSE_KERNEL_MINOR_VERSION,
 		.max_write = 65536,
 		.time_gran = 1,
+		.flags = FUSE_INIT_EXT,
+		.flags2 = FUSE_DIRECT_IO_ALLOW_MMAP >> 32,
 	};
 
 	reply(s, unique, 0, &init, sizeof(init));
@@ -78,10 +80,38 @@ static void asked_to_read(struct vt_server *s, __u64 unique)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static void reply_write(struct vt_server *s)
+{
+	struct fuse_write_out out = { .size = vsvm_page_size() };
+
+	reply(s, s->write, 0, &out, sizeof(out));
+	s->write = 0;
+}
+
+/* One of a page, and one at a time. */
+static void asked_to_write(struct vt_server *s, __u64 unique)
+{
+	pthread_mutex_lock(&s->lock);
+	s->write = unique;
+	if (s->answers)
+		reply_write(s);
+	s->num_asked++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void reply_open(struct vt_server *s, __u64 unique, __u32 flags)
+{
+	struct fuse_open_out open = {};
+
+	if (flags & O_DIRECT)
+		open.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
+	reply(s, unique, 0, &open, sizeof(open));
+}
+
 static void serve_one(struct vt_server *s, const struct fuse_in_header *in)
 {
+	const struct fuse_open_in *open = (const void *)(in + 1);
 	const __u64 unique = in->unique;
-	struct fuse_open_out open = {};
 
 	switch (in->opcode) {
 	case FUSE_INIT:
@@ -91,10 +121,13 @@ static void serve_one(struct vt_server *s, const struct fuse_in_header *in)
 		reply_attr(s, unique);
 		break;
 	case FUSE_OPEN:
-		reply(s, unique, 0, &open, sizeof(open));
+		reply_open(s, unique, open->flags);
 		break;
 	case FUSE_READ:
 		asked_to_read(s, unique);
+		break;
+	case FUSE_WRITE:
+		asked_to_write(s, unique);
 		break;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:
@@ -156,6 +189,8 @@ void vt_server_answers(struct vt_server *s)
 	s->answers = true;
 	for (i = 0; i < s->num_asked && i < ARRAY_SIZE(s->asked); i++)
 		reply_page(s, s->asked[i]);
+	if (s->write)
+		reply_write(s);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -181,17 +216,34 @@ void vt_server_stop(struct vt_server *s)
 	unlink(s->path);
 }
 
+/* Until somebody asks for its size the file is empty. */
+static int open_file(struct vt_server *s, int flags)
+{
+	const off_t len = VT_SERVER_PAGES * vsvm_page_size();
+	int fd = open(s->path, O_RDWR | O_CLOEXEC | flags);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) || st.st_size != len)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 __u8 *vt_server_map(struct vt_server *s)
 {
 	const size_t len = VT_SERVER_PAGES * vsvm_page_size();
-	int fd = open(s->path, O_RDWR | O_CLOEXEC);
-	struct stat st;
+	int fd = open_file(s, 0);
 	void *p;
 
-	/* Until somebody asks for its size it is empty. */
-	if (fd < 0 || fstat(fd, &st) || st.st_size != (off_t)len)
+	if (fd < 0)
 		return NULL;
 	p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
 	close(fd);
 	return p == MAP_FAILED ? NULL : p;
+}
+
+int vt_server_open_direct(struct vt_server *s)
+{
+	return open_file(s, O_DIRECT);
 }

@@ -316,8 +316,9 @@ void vt_hold_end(struct vt_hold *h);
  * @path: of the file
  * @lock: for what follows
  * @answers: reads are answered
- * @num_asked: reads so far
- * @asked: numbers of those without an answer
+ * @num_asked: reads and writes so far
+ * @asked: numbers of reads without an answer
+ * @write: number of the write without an answer
  */
 struct vt_server {
 	int fd;
@@ -327,9 +328,10 @@ struct vt_server {
 	bool answers;
 	unsigned int num_asked;
 	__u64 asked[VT_SERVER_PAGES];
+	__u64 write;
 };
 
-/* It does not answer reads. -ENODEV without FUSE. */
+/* It answers neither reads nor writes. -ENODEV without FUSE. */
 int vt_server_start(struct vt_server *s);
 /* It does, now and from now on. */
 void vt_server_answers(struct vt_server *s);
@@ -339,5 +341,10 @@ void vt_server_stop(struct vt_server *s);
 int vt_server_asked(struct vt_server *s, unsigned int n);
 /* The file as private memory, or NULL. */
 __u8 *vt_server_map(struct vt_server *s);
+/*
+ * The file, opened for direct I/O. As long as a write to it has no answer, to map it
+ * as shared memory waits, with the mmap lock of the process.
+ */
+int vt_server_open_direct(struct vt_server *s);
 
 #endif /* VSVM_TEST_H */
