@@ -71,7 +71,6 @@ static char *vsvm_transport = "auto";
 module_param_named(transport, vsvm_transport, charp, 0444);
 MODULE_PARM_DESC(transport, "Where the hardware is: local (in this kernel), pci, or auto: on PCI if there is any [auto]");
 
-struct workqueue_struct *vsvm_wq;
 struct workqueue_struct *vsvm_close_wq;
 
 static DEFINE_IDA(vsvm_ids);
@@ -545,13 +544,13 @@ static int __init vsvm_init(void)
 		return err;
 	vsvm_config.plain |= !VSVM_ADDITIONS;
 	vsvm_migrate_module_init();
-	vsvm_wq = alloc_workqueue(VSVM_NAME, WQ_UNBOUND, 0);
-	if (!vsvm_wq)
-		return -ENOMEM;
+	err = vsvm_vm_module_init();
+	if (err)
+		return err;
 	vsvm_close_wq = alloc_workqueue("%s_close", WQ_UNBOUND, 0, VSVM_NAME);
 	if (!vsvm_close_wq) {
 		err = -ENOMEM;
-		goto err_wq;
+		goto err_vm;
 	}
 	err = platform_driver_register(&vsvm_platform_driver);
 	if (err)
@@ -574,8 +573,8 @@ err_platform:
 	vsvm_keep_module_exit();
 err_close_wq:
 	destroy_workqueue(vsvm_close_wq);
-err_wq:
-	destroy_workqueue(vsvm_wq);
+err_vm:
+	vsvm_vm_module_exit();
 	return err;
 }
 
@@ -587,7 +586,7 @@ static void __exit vsvm_exit(void)
 	platform_driver_unregister(&vsvm_platform_driver);
 	/* No file is open any more. */
 	destroy_workqueue(vsvm_close_wq);
-	destroy_workqueue(vsvm_wq);
+	vsvm_vm_module_exit();
 	/* Fences are freed, and names of them read, under RCU. */
 	rcu_barrier();
 	vsvm_keep_module_exit();

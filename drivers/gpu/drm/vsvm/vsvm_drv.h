@@ -255,11 +255,9 @@ static inline u64 vsvm_stat_read(struct vsvm_device *vdev, enum vsvm_stat stat)
 
 /* vsvm_drv.c */
 /*
- * For work that may outlive the device that it is about. The first is for what may
- * wait for user space for ever; closing and unbinding have the second, so that
- * they find a worker however many wait in the first.
+ * For closing and unbinding, which may outlive the device that they are about. They
+ * find a worker here however many wait for user space, see vsvm_vm_queue_work().
  */
-extern struct workqueue_struct *vsvm_wq;
 extern struct workqueue_struct *vsvm_close_wq;
 void vsvm_probe_failed(int err);
 int vsvm_probe(struct device *dev);

@@ -176,6 +176,45 @@ void vsvm_vm_put(struct vsvm_vm *vm)
 	kref_put(&vm->ref, vsvm_vm_free);
 }
 
+/*
+ * Workers that may wait for user space for ever, and outlive the device. With one
+ * queue for all devices, address spaces on some of them could leave none to the
+ * others: each has up to six such workers, and a workqueue has 1024.
+ */
+static struct workqueue_struct *vsvm_vm_wq[VSVM_MAX_DEVICES];
+
+/**
+ * vsvm_vm_module_exit - no address space is left
+ */
+void vsvm_vm_module_exit(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < VSVM_MAX_DEVICES; i++)
+		destroy_workqueue(vsvm_vm_wq[i]);
+}
+
+/**
+ * vsvm_vm_module_init - before the first address space
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init vsvm_vm_module_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < VSVM_MAX_DEVICES; i++) {
+		vsvm_vm_wq[i] = alloc_workqueue("%s%u", WQ_UNBOUND, 0, VSVM_NAME, i);
+		if (!vsvm_vm_wq[i])
+			goto err;
+	}
+	return 0;
+err:
+	while (i--)
+		destroy_workqueue(vsvm_vm_wq[i]);
+	return -ENOMEM;
+}
+
 /**
  * vsvm_vm_queue_work - have something done that may wait for user space
  * @vm: address space that is not closed, or about to be
@@ -187,7 +226,7 @@ void vsvm_vm_queue_work(struct vsvm_vm *vm, struct work_struct *work)
 {
 	kref_get(&vm->ref);
 	refcount_inc(&vm->workers);
-	if (!queue_work(vsvm_wq, work))
+	if (!queue_work(vsvm_vm_wq[vm->vdev->id % VSVM_MAX_DEVICES], work))
 		vsvm_vm_work_done(vm);
 }
 

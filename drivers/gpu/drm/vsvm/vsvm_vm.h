@@ -349,6 +349,8 @@ void vsvm_vm_release(struct vsvm_vm *vm, bool wait);
 void vsvm_vm_close_all(struct vsvm_device *vdev);
 struct vsvm_vm *vsvm_vm_lookup(struct drm_file *file, u32 id);
 void vsvm_vm_put(struct vsvm_vm *vm);
+int vsvm_vm_module_init(void);
+void vsvm_vm_module_exit(void);
 void vsvm_vm_queue_work(struct vsvm_vm *vm, struct work_struct *work);
 void vsvm_vm_cancel_work(struct vsvm_vm *vm, struct work_struct *work);
 void vsvm_vm_work_done(struct vsvm_vm *vm);
