@@ -363,7 +363,8 @@ struct drm_vsvm_wait_user_fence {
  * space), -ENOENT (VM, syncobj), -EPERM, -ENXIO (no link to that device, or no
  * such device), -EFAULT (part of the range is not mapped; nothing has moved),
  * -ENODEV (the device is gone), -ENOMEM, -EINTR, -ECANCELED (the address space
- * was closed, or the device unbound, meanwhile; also of the fence).
+ * was closed, or the device unbound, meanwhile; also of the fence), -EAGAIN (256
+ * with ASYNC wait behind the one under way: wait for one of them).
  */
 struct drm_vsvm_prefetch {
 	__u32 vm_id;

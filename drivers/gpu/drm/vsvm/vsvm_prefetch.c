@@ -30,6 +30,8 @@
 
 /* What a signal may wait for, when all is placed at once. */
 #define VSVM_PREFETCH_SIZE	SZ_64M
+/* Of an address space that nobody waits for, and that have not begun. */
+#define VSVM_MAX_PREFETCHES	256
 
 /* One that nobody waits for. */
 struct vsvm_prefetch {
@@ -280,8 +282,10 @@ static struct vsvm_prefetch *vsvm_prefetch_next(struct vsvm_vm *vm)
 	guard(mutex)(&vm->submit_lock);
 	prefetch = list_first_entry_or_null(&vm->prefetches,
 					    struct vsvm_prefetch, link);
-	if (prefetch)
+	if (prefetch) {
 		list_del(&prefetch->link);
+		vm->num_prefetches--;
+	}
 	vm->prefetch_now = prefetch;
 	return prefetch;
 }
@@ -352,6 +356,10 @@ static int vsvm_prefetch_start(struct vsvm_vm *vm,
 	guard(mutex)(&vm->submit_lock);
 	if (vm->closed)
 		return -ECANCELED;
+	/* The one under way may wait for user space for ever. */
+	if (vm->num_prefetches == VSVM_MAX_PREFETCHES)
+		return -EAGAIN;
+	vm->num_prefetches++;
 	list_add_tail(&prefetch->link, &vm->prefetches);
 	/* What it has says nothing of this prefetch. */
 	drm_syncobj_replace_fence(prefetch->syncobj, NULL);

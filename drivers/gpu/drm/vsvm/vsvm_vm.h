@@ -233,8 +233,9 @@ struct vsvm_queue {
  * @dead_jobs: those that were killed before they ran, to be freed
  * @job_ended: woken when a job or all of it has ended
  * @link: in vsvm_device.vms
- * @submit_lock: order of jobs; covers @prefetches and @prefetch_now
+ * @submit_lock: order of jobs; covers all that is about @prefetches
  * @prefetches: those that nobody waits for and that have not begun
+ * @num_prefetches: how many
  * @prefetch_now: the one that has begun
  * @prefetch_work: takes them in turn
  * @awake: it keeps the device awake
@@ -290,6 +291,7 @@ struct vsvm_vm {
 	/* Order of jobs. */
 	struct mutex submit_lock;
 	struct list_head prefetches;
+	unsigned int num_prefetches;	/* up to VSVM_MAX_PREFETCHES */
 	struct vsvm_prefetch *prefetch_now;
 	struct work_struct prefetch_work;
 

@@ -4,14 +4,12 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +21,8 @@
 #define PAGE	vsvm_page_size()
 #define WAIT_MS	60000
 
+/* Of an address space that have not begun, as vsvm_drm.h has it. */
+#define MAX_PREFETCHES	256u
 /* More than the machine works on at a time. */
 #define MANY	24
 
@@ -342,24 +342,17 @@ TEST_F_TIMEOUT(prefetch, process_goes, SECONDS)
 /* Memory that a monitor does not give holds up its address space, and no other. */
 TEST_F_TIMEOUT(prefetch, monitor_sleeps, SECONDS)
 {
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	__u8 *p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
 	struct pollfd uffd = { .events = POLLIN };
 	struct vt_buf *b = &self->b;
 	__u32 sync[MANY];
 	struct vt other;
 	unsigned int i;
-	__u8 *p;
 
-	uffd.fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	ASSERT_NE(NULL, p);
+	uffd.fd = vt_monitor(p, LARGE_PAGE);
 	if (uffd.fd < 0)
 		SKIP(return, "no userfaultfd");
-	ASSERT_EQ(0, ioctl(uffd.fd, UFFDIO_API, &api));
-	p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-	ASSERT_NE(NULL, p);
-	reg.range.start = vsvm_addr(p);
-	reg.range.len = LARGE_PAGE;
-	ASSERT_EQ(0, ioctl(uffd.fd, UFFDIO_REGISTER, &reg));
 	ASSERT_EQ(0, vt_open(&other));
 	for (i = 0; i < MANY; i++) {
 		ASSERT_EQ(0, vt_syncobj_create(&other, &sync[i]));
@@ -379,6 +372,35 @@ TEST_F_TIMEOUT(prefetch, monitor_sleeps, SECONDS)
 		EXPECT_EQ(1, vt_syncobj_status(&other, sync[i]));
 	}
 	vt_close(&other);
+}
+
+/* A client gets no more than so many behind the one that does not end. */
+TEST_F_TIMEOUT(prefetch, no_more_than_there_may_be, SECONDS)
+{
+	__u8 *p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	struct pollfd uffd = { .events = POLLIN };
+	struct vt *t = &self->t;
+	unsigned int num = 0;
+	int err;
+
+	ASSERT_NE(NULL, p);
+	uffd.fd = vt_monitor(p, LARGE_PAGE);
+	if (uffd.fd < 0)
+		SKIP(return, "no userfaultfd");
+	ASSERT_EQ(0, start(t, p, PAGE, DRM_VSVM_LOC_SYSTEM, self->sync));
+	ASSERT_EQ(1, poll(&uffd, 1, WAIT_MS));
+	do {
+		err = start(t, p, PAGE, DRM_VSVM_LOC_SYSTEM, self->sync);
+	} while (!err && ++num <= MAX_PREFETCHES);
+	EXPECT_EQ(-EAGAIN, err);
+	EXPECT_EQ(MAX_PREFETCHES, num);
+	/* As there is room again, there may be more. */
+	close(uffd.fd);
+	ASSERT_EQ(0, vt_syncobj_wait(t, self->sync, 0, WAIT_MS));
+	while ((err = start(t, p, PAGE, DRM_VSVM_LOC_SYSTEM, self->sync)) == -EAGAIN)
+		vt_sleep_ms(5);
+	ASSERT_EQ(0, err);
+	ASSERT_EQ(0, vt_syncobj_wait(t, self->sync, 0, WAIT_MS));
 }
 
 /* The memory goes while it is on its way. */
