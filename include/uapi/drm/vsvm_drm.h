@@ -308,8 +308,8 @@ struct drm_vsvm_exec {
  * Errors: -EINVAL (also a @job that there never was), -ENOENT (VM), -EPERM,
  * -EFAULT (@addr), -ETIME, -EIO (the job failed, and the word is not as wanted),
  * -ECANCELED (device unbound or VM destroyed meanwhile), -ENODEV, -EINTR. -ENODEV
- * says nothing of the job, which may write until the removal of the device has
- * come to it: closing the file waits for that.
+ * and -ENOENT say nothing of the job, which may write until the removal of the
+ * device has ended it, or VM_DESTROY has returned.
  */
 struct drm_vsvm_wait_user_fence {
 	__u32 vm_id;
