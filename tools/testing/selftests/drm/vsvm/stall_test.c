@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -30,6 +31,12 @@ FIXTURE(stall) {
 	__u8 *p;
 	struct vt_buf b;
 	struct vt_work stalled;
+};
+
+struct request {
+	struct vt *t;
+	__u8 *p;
+	int err;
 };
 
 static int monitor_open(void)
@@ -309,6 +316,55 @@ TEST_F_TIMEOUT(stall, unbind, SECONDS)
 	ASSERT_EQ(0, vt_buf_check(&self->b));
 	ASSERT_EQ(0, monitor_give(self->fd, self->p, 9));
 	EXPECT_EQ(9, self->p[0]);
+}
+
+static void *take(void *arg)
+{
+	struct request *r = arg;
+
+	r->err = vsvm_exclusive(r->t->dev.fd, r->t->vm, r->p, PAGE, NULL);
+	return NULL;
+}
+
+static void *prefetch(void *arg)
+{
+	struct request *r = arg;
+
+	r->err = vsvm_prefetch(r->t->dev.fd, r->t->vm, r->p, PAGE,
+			       DRM_VSVM_LOC_SYSTEM, NULL, NULL);
+	return NULL;
+}
+
+/*
+ * Requests that wait for the page in the ioctl itself. No device can go while one
+ * is inside of drm_dev_enter(), which is one lock for all of them.
+ */
+TEST_F_TIMEOUT(stall, unbind_under_requests, SECONDS)
+{
+	void *(*const call[])(void *) = { take, prefetch };
+	struct request r[ARRAY_SIZE(call)];
+	pthread_t thread[ARRAY_SIZE(call)];
+	unsigned int i;
+	__u64 start;
+
+	for (i = 0; i < ARRAY_SIZE(call); i++) {
+		r[i] = (struct request){ &self->t, monitored(self->fd, PAGE), 0 };
+		ASSERT_NE(NULL, r[i].p);
+		ASSERT_EQ(0, pthread_create(&thread[i], NULL, call[i], &r[i]));
+		ASSERT_EQ(r[i].p, monitor_event(self->fd));
+	}
+	start = vt_now_ms();
+	ASSERT_EQ(0, vsvm_unbind(&self->t.dev));
+	EXPECT_GT(SOON_MS, vt_now_ms() - start);
+	EXPECT_EQ(-ECANCELED, vt_work_end(&self->stalled));
+	for (i = 0; i < ARRAY_SIZE(call); i++) {
+		ASSERT_EQ(0, monitor_give(self->fd, r[i].p, 9));
+		ASSERT_EQ(0, pthread_join(thread[i], NULL));
+		EXPECT_TRUE(r[i].err == 0 || r[i].err == -ENODEV ||
+			    r[i].err == -ECANCELED)
+			TH_LOG("request %u: %d", i, r[i].err);
+		EXPECT_EQ(9, r[i].p[0]);
+	}
 }
 
 /* As a fault, so a prefetch that nobody waits for. */
