@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -245,6 +246,31 @@ TEST_F_TIMEOUT(pci, killed_with_memory, SECONDS)
 	EXPECT_EQ(0, vt_buf_check(&self->b));
 	vt_close(&fresh);
 	free(map);
+}
+
+/* A fault waits for a page that nobody gives, and is in nobody's way. */
+TEST_F_TIMEOUT(pci, killed_while_a_page_stalls, SECONDS)
+{
+	__u8 *p = vt_map_aligned(LEN, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	struct pollfd asked = { .events = POLLIN };
+	struct vt_work stalled;
+	struct vt fresh;
+	__u64 start;
+
+	ASSERT_NE(NULL, p);
+	asked.fd = vt_monitor(p, LEN);
+	ASSERT_LE(0, asked.fd);
+	ASSERT_EQ(0, vt_work_begin(&stalled, &self->t, 0, p, PAGE, 1));
+	ASSERT_EQ(1, poll(&asked, 1, VT_SOON_MS));
+	start = vt_now_ms();
+	ASSERT_EQ(0, vt_host("kill"));
+	EXPECT_GT(0, vt_work_end(&stalled));
+	ASSERT_EQ(0, vt_reopen(&fresh, &self->t, SECONDS / 2));
+	EXPECT_EQ(0, works(&fresh));
+	ksft_print_msg("works again after %llu ms\n", (unsigned long long)(vt_now_ms() - start));
+	EXPECT_GT(VT_SOON_MS, vt_now_ms() - start);
+	close(asked.fd);
+	vt_close(&fresh);
 }
 
 TEST_F_TIMEOUT(pci, killed_again_and_again, 2 * SECONDS)
