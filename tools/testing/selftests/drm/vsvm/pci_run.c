@@ -3,8 +3,9 @@
  * For tests in which this kernel ends while the GPU writes to its memory.
  *
  *	pci_run dma		have an object in VRAM, and start to bring it home,
- *				by engines that are told to be slow; then print a
- *				line, and wait for the end
+ *				by engines that are told to be slow, while memory
+ *				of the process is mapped in VRAM and at home; then
+ *				print a line, and wait for the end
  *	pci_run kexec KERNEL INITRAMFS COMMAND_LINE
  *				go on with another kernel
  */
@@ -35,6 +36,18 @@ static void *touch(void *p)
 	return NULL;
 }
 
+/* Memory of the process that the GPU has mapped, where it is told to be. */
+static int live(struct vt *t, __u32 location)
+{
+	struct vt_buf b;
+	int err;
+
+	err = vt_buf_map(&b, MIB, VT_SMALL);
+	err = err ?: vsvm_madvise(t->dev.fd, t->vm, b.p, MIB,
+				  DRM_VSVM_MADVISE_LOCATION, location);
+	return err ?: vt_buf_add(t, &b, 0, MIB, 1);
+}
+
 static int dma(void)
 {
 	pthread_t thread;
@@ -44,7 +57,9 @@ static int dma(void)
 
 	if (vt_open(&t))
 		return 1;
-	err = vt_obj_create(&t, &o, LEN, 0, (void *)DRM_VSVM_BIND_START);
+	err = live(&t, DRM_VSVM_LOC_DEVICE);
+	err = err ?: live(&t, DRM_VSVM_LOC_SYSTEM);
+	err = err ?: vt_obj_create(&t, &o, LEN, 0, (void *)DRM_VSVM_BIND_START);
 	/* Something that a page does not have before. */
 	err = err ?: vt_fill(&t, o.at, LEN, 0x5a);
 	err = err ?: -pthread_create(&thread, NULL, touch, o.p);
