@@ -10,10 +10,8 @@
 #   WANTED	" ID ID ", or empty for all
 #   SIDE	ours or peer, or empty for both
 
-# Two nodes, and a zone of nothing but movable memory on the second
-MACHINE="-object memory-backend-ram,id=m0,size=1536M -object memory-backend-ram,id=m1,size=1536M
-	-numa node,memdev=m0,cpus=0 -numa node,memdev=m1,cpus=1"
 # DMA debugging says so, and stops, when it gets no memory, which is a test here.
+# And a zone of nothing but movable memory is on the second node.
 APPEND="movablecore=512M dma_debug=off"
 # So that one report does not keep the next from being seen
 MULTI="kasan_multi_shot"
@@ -36,7 +34,7 @@ list()
 # boot HOW ID...: one machine for all of them, or for as many as it lives through
 boot()
 {
-	local how=$1 name=$RUNS-$1 append="$APPEND $MULTI" qemu=$MACHINE limit=$((120 + 60 * ($# - 1)))
+	local how=$1 name=$RUNS-$1 append="$APPEND $MULTI" qemu="" limit=$((120 + 60 * ($# - 1)))
 	shift
 	if [ "$how" = alone ]; then
 		# It ends with the first report.
@@ -45,10 +43,10 @@ boot()
 		limit=300
 	elif [ "$how" = iommu ]; then
 		append+=" intel_iommu=on"
-		qemu+=" $IOMMU"
+		qemu=$IOMMU
 	fi
 	say "$how: $*"
-	"$KDIR/vm.sh" --kernel "$KIND" --name "$name" --timeout "$limit" --append "$append" --qemu "$qemu" \
+	"$KDIR/vm.sh" --kernel "$KIND" --name "$name" --timeout "$limit" --two-nodes --append "$append" --qemu "$qemu" \
 		--no-log-check -- defects ${SIDE:+-s "$SIDE"} "$how" "$@" 2>"$OUT/$name.err" || :
 	log=$BUILD/vm/$name/console.log
 	results=$BUILD/vm/$name/results

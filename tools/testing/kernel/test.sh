@@ -82,8 +82,8 @@ part_kunit()
 	mapfile -t list < <(cd "$BUILD/$KERNEL/root" && find . -name '*_kunit.ko' -printf '%f\n' | sort)
 	[ "${#list[@]}" -gt 0 ] || { add_fail kunit "there are no KUnit modules"; return; }
 	# Memory that the kernel leaves alone plays a device's, which the CPU reaches.
-	vm_args=(--transport local --append 'intel_iommu=on memmap=2M$0x60000000 drm_pagemap_kunit.coherent=0x60000000'
-		--qemu "-device intel-iommu")
+	vm_args=(--transport local --two-nodes --qemu "-device intel-iommu"
+		--append 'intel_iommu=on memmap=2M$0x60000000 drm_pagemap_kunit.coherent=0x60000000')
 	in_vm kunit 1200 kunit "${list[@]%.ko}"
 	vm_args=()
 }

@@ -8,6 +8,7 @@
 #  --timeout S       limit for the whole run, boot included (default 300)
 #  --mem MIB         memory (default: bench 2048, debug 3072)
 #  --cpus N          processors (default 2)
+#  --two-nodes       two NUMA nodes, each with half of the memory and of the processors
 #  --share DIR       read-only in the guest as /share; a second one is /share2, ...
 #  --append ARGS     more kernel command line
 #  --transport T     local (the virtual GPU is in the guest's kernel) or pci (two GPUs
@@ -32,7 +33,7 @@
 . "$KDIR/accel.sh"
 . "$KDIR/initramfs.sh"
 
-kind=debug name="" limit=300 mem="" cpus=2 append="" extra="" leaks=0 check=1 interactive=0 progress=0
+kind=debug name="" limit=300 mem="" cpus=2 two_nodes=0 append="" extra="" leaks=0 check=1 interactive=0 progress=0
 transport=${TRANSPORT:-local} device_args="" reboot=0 images=0
 shares=()
 
@@ -45,6 +46,7 @@ parse()
 		--timeout)	limit=$2; shift ;;
 		--mem)		mem=$2; shift ;;
 		--cpus)		cpus=$2; shift ;;
+		--two-nodes)	two_nodes=1 ;;
 		--share)	shares+=("$(realpath -e "$2")"); shift ;;
 		--append)	append=$2; shift ;;
 		--qemu)		extra=$2; shift ;;
@@ -115,6 +117,16 @@ make_run()
 	log=$run/console.log
 }
 
+# node_args: for QEMU, the memory and the processors as two nodes, one a socket
+node_args()
+{
+	local node
+	for node in 0 1; do
+		printf '%s ' -object "memory-backend-ram,id=node$node,size=$((mem / 2))M" \
+			-numa "node,memdev=node$node" -numa "cpu,node-id=$node,socket-id=$node"
+	done
+}
+
 # kernel_args: the kernel's command line
 kernel_args()
 {
@@ -143,7 +155,7 @@ qemu_args()
 	ln -s "$log" "$pipes/kernel.out"
 	ln -s "$run/monitor" "$pipes/monitor.out"
 	# shellcheck disable=SC2054 # the commas are QEMU's
-	args=(-machine q35 -m "$mem" -smp "$cpus" "${accel[@]}"
+	args=(-machine q35 -m "$mem" -smp "$cpus,sockets=$((1 + two_nodes))" "${accel[@]}"
 		-nodefaults -no-user-config -display none
 		-kernel "$run/bzImage" -initrd "$run/initramfs"
 		-append "$(kernel_args) $append"
@@ -159,6 +171,7 @@ qemu_args()
 	else
 		args+=(-device "virtserialport,chardev=output,name=output")
 	fi
+	[ "$two_nodes" -eq 0 ] || extra+=" $(node_args)"
 	# shellcheck disable=SC2206 # to be split
 	args+=($extra)
 	qemu=(qemu-system-x86_64)
