@@ -72,7 +72,7 @@ bench:
 defects:
 	@$(SCRIPTS)/defects.sh
 
-test-long: export SECONDS_OF_STRESS = $(or $(TIME),900)
+test-long: export SECONDS_OF_STRESS = $(or $(TIME),300)
 test-long:
 	@$(SCRIPTS)/test.sh stress stress_plain stress_pci migrate_pci fuzz_long swiotlb limits mm_fixes defects kcsan
 

@@ -4,13 +4,6 @@
 # Parts of the tests that make test has no time for. For test.sh: sourced, with what
 # that has. SECONDS_OF_STRESS is for each of the four tests of the model check.
 
-# Within which a test that takes no time of its own may fuzz or walk
-seconds_up_to()
-{
-	local seconds=${SECONDS_OF_STRESS:-600}
-	echo $((seconds < $1 ? seconds : $1))
-}
-
 # The model check on a driver that uses none of the additions to drm_pagemap
 part_stress_plain()
 {
@@ -28,9 +21,10 @@ part_migrate_pci()
 	TRANSPORT=pci SELFTESTS=migrate_test part_selftest
 }
 
+# One test instead of four, for twice as long
 part_fuzz_long()
 {
-	SECONDS_OF_STRESS=$(seconds_up_to 600) part_fuzz
+	SECONDS_OF_STRESS=$((${SECONDS_OF_STRESS:-300} * 2)) part_fuzz
 }
 
 # Every mapping for DMA is a copy, so who forgets to sync or unmap one is found.
@@ -50,11 +44,11 @@ part_limits()
 	WITHIN="limited 64 96" in_vm limits 1800 selftest evict_test migrate_test oversub_test process_test
 }
 
-# Data races, in a kernel of its own; only core and driver are looked at.
+# Data races, in a kernel of its own, which is slow; only core and driver are looked at.
 part_kcsan()
 {
 	KERNEL=kcsan part_kunit
-	KERNEL=kcsan SECONDS_OF_STRESS=$(seconds_up_to 150) part_stress
+	KERNEL=kcsan SECONDS_OF_STRESS=$((${SECONDS_OF_STRESS:-300} / 2)) part_stress
 	KERNEL=kcsan SELFTESTS="exec_test fence_test queue_test stall_test" part_selftest
 }
 
