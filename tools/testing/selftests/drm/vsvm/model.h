@@ -14,6 +14,7 @@
  *	model_test.c	what is tested, and the process that watches the others
  *	model_walk.c	processes and walkers, what they do next, what they report
  *	model_gpu.c	what they have a GPU do
+ *	model_fence.c	the same, without waiting for it at once
  *	model_mm.c	what they do by themselves
  *	model_world.c	what happens to them: devices go, swap, KSM, cgroups
  */
@@ -40,6 +41,9 @@
 #define MAX_GPUS	2
 #define HISTORY		24
 
+/* How long anything may take that is not waited for by the call that begins it. */
+#define FENCE_MS	60000
+
 /* What may happen beside the walkers; it decides what jobs may end with, too. */
 #define MODEL_EVICT	0x01
 #define MODEL_VMS	0x02	/* address spaces come and go */
@@ -60,6 +64,7 @@
  * @stop: somebody failed
  * @beat: since when each walker has been in what it does, 0: it is in nothing
  * @doing: what that is
+ * @leaving: this GPU is being unbound just now
  * @steps: done by all
  * @jobs: how many of them were a GPU's
  * @excused: jobs that failed for a good reason
@@ -74,6 +79,7 @@ struct model_shared {
 	int stop;
 	__u64 beat[MAX_PROCESSES][MAX_WALKERS];
 	const char *doing[MAX_PROCESSES][MAX_WALKERS];
+	bool leaving[MAX_GPUS];
 	unsigned long steps;
 	unsigned long jobs;
 	unsigned long excused;
@@ -109,9 +115,28 @@ struct part {
 	size_t len;
 };
 
+/**
+ * struct model_gpu - a device
+ * @dev: open, or not for a while
+ * @vm: address spaces that jobs are given
+ * @ending: how many others are being destroyed just now
+ */
 struct model_gpu {
 	struct vsvm_dev dev;
 	__u32 vm[2];
+	unsigned int ending;
+};
+
+/**
+ * struct model_hold - a device, locked so that it stays open
+ * @id: its number
+ * @fd: its file, -1 if it is gone
+ * @vm: one of its address spaces
+ */
+struct model_hold {
+	unsigned int id;
+	int fd;
+	__u32 vm;
 };
 
 /**
@@ -125,6 +150,7 @@ struct model_gpu {
  * @fresh: room for what a part is to become
  * @probe: room for a GPU to copy to
  * @away: room as large as the region, to move pages to
+ * @word: a page of user fences
  * @kid: the child that it has, or 0
  * @fault: where the last job failed
  * @steps: done so far
@@ -140,6 +166,7 @@ struct walker {
 	__u8 *fresh;
 	__u8 *probe;
 	__u8 *away;
+	__u64 *word;
 	pid_t kid;
 	__u64 fault;
 	unsigned long steps;
@@ -217,6 +244,14 @@ int model_gpu_open(struct model_gpu *gpu, unsigned int id, unsigned int vms);
 void model_gpu_close(struct model_gpu *gpu);
 /* After fork(), with one thread: everything that belongs to the parent goes. */
 int model_gpu_child(void);
+/* Any device, and what came of it: model_let_go() opens it again if it is gone. */
+struct model_hold model_hold(struct walker *w);
+void model_let_go(struct walker *w, const struct model_hold *h, int err);
+/*
+ * After -ENODEV or -ENOENT: once no address space and no device is being taken away
+ * any more, jobs of those that were write to nothing. -ETIMEDOUT.
+ */
+int model_await_end(const struct model_hold *h);
 /* One kernel on any GPU and queue, waited for. What the job ended with. */
 int model_job(struct walker *w, struct drm_vsvm_kernel kernel);
 /* 0 if something that goes on is a reason for this errno, else the errno. */
@@ -242,6 +277,10 @@ int model_count(struct walker *w, struct part *x);
 int model_counters_check(void);
 int model_quarter(struct walker *w, struct part *x);
 int model_new_vm(struct walker *w, struct part *x);
+
+/* model_fence.c */
+/* Jobs that fill the part are under way at a time, and tell by user fences. */
+int model_fence(struct walker *w, struct part *x);
 
 /* model_mm.c */
 int model_cpu_write(struct walker *w, struct part *x);

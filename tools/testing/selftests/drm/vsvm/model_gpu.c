@@ -9,9 +9,6 @@
 
 #include "model.h"
 
-/* How long a prefetch may take that is not waited for by its caller. */
-#define FENCE_MS	60000
-
 /* Held for reading while a device's numbers are used, so that it stays open. */
 static pthread_rwlock_t gpu_lock = PTHREAD_RWLOCK_INITIALIZER;
 
@@ -64,8 +61,10 @@ int model_gpu_child(void)
 	pthread_rwlock_init(&gpu_lock, NULL);
 	for (i = 0; i < shared->gpus; i++)
 		vsvm_close(&model.gpu[i].dev);
-	for (i = 0; i < shared->gpus && !err; i++)
+	for (i = 0; i < shared->gpus && !err; i++) {
+		model.gpu[i].ending = 0;
 		err = model_gpu_open(&model.gpu[i], i, 1);
+	}
 	return err;
 }
 
@@ -83,16 +82,9 @@ static void reopen(struct model_gpu *gpu, unsigned int id)
 	vt_sleep_ms(5);
 }
 
-/* A device, locked so that it stays open; @fd -1 if it is gone. */
-struct hold {
-	unsigned int id;
-	int fd;
-	__u32 vm;
-};
-
-static struct hold hold(struct walker *w)
+struct model_hold model_hold(struct walker *w)
 {
-	struct hold h = { .id = below(w, shared->gpus) };
+	struct model_hold h = { .id = below(w, shared->gpus) };
 	const struct model_gpu *gpu = &model.gpu[h.id];
 
 	pthread_rwlock_rdlock(&gpu_lock);
@@ -101,8 +93,7 @@ static struct hold hold(struct walker *w)
 	return h;
 }
 
-/* What was done with it returned @err. */
-static void let_go(struct walker *w, const struct hold *h, int err)
+void model_let_go(struct walker *w, const struct model_hold *h, int err)
 {
 	pthread_rwlock_unlock(&gpu_lock);
 	w->history[w->steps % HISTORY].job = err;
@@ -110,6 +101,19 @@ static void let_go(struct walker *w, const struct hold *h, int err)
 		__atomic_fetch_add(&shared->excused, 1, __ATOMIC_RELAXED);
 	if (err == -ENODEV && shared->what & MODEL_UNBIND)
 		reopen(&model.gpu[h->id], h->id);
+}
+
+int model_await_end(const struct model_hold *h)
+{
+	const __u64 end = vt_now_ms() + FENCE_MS;
+
+	while (__atomic_load_n(&shared->leaving[h->id], __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&model.gpu[h->id].ending, __ATOMIC_ACQUIRE)) {
+		if (vt_now_ms() > end)
+			return -ETIMEDOUT;
+		vt_sleep_ms(1);
+	}
+	return 0;
 }
 
 int model_excuse(int err)
@@ -135,7 +139,7 @@ int model_excuse(int err)
 
 int model_job(struct walker *w, struct drm_vsvm_kernel kernel)
 {
-	struct hold h = hold(w);
+	struct model_hold h = model_hold(w);
 	struct drm_vsvm_exec exec = {
 		.vm_id = h.vm,
 		.flags = DRM_VSVM_EXEC_WAIT,
@@ -146,7 +150,7 @@ int model_job(struct walker *w, struct drm_vsvm_kernel kernel)
 	int err;
 
 	err = h.fd < 0 ? -ENODEV : vsvm_exec(h.fd, &exec);
-	let_go(w, &h, err);
+	model_let_go(w, &h, err);
 	w->fault = exec.fault_addr;
 	__atomic_fetch_add(&shared->jobs, 1, __ATOMIC_RELAXED);
 	return err;
@@ -255,12 +259,12 @@ static __u32 any_location(struct walker *w)
 
 static int prefetch(struct walker *w, const struct part *x, __u32 location)
 {
-	struct hold h = hold(w);
+	struct model_hold h = model_hold(w);
 	int err;
 
 	err = h.fd < 0 ? -ENODEV :
 	      vsvm_prefetch(h.fd, h.vm, x->p, x->len, location, NULL, NULL);
-	let_go(w, &h, err);
+	model_let_go(w, &h, err);
 	/* There may be no link to where it should go. */
 	return err == -ENXIO && shared->what & MODEL_LINK ? 0 : model_excuse(err);
 }
@@ -314,13 +318,13 @@ static int prefetch_async(struct vt *t, struct walker *w, const struct part *x)
 
 int model_prefetch_async(struct walker *w, struct part *x)
 {
-	struct hold h = hold(w);
+	struct model_hold h = model_hold(w);
 	struct vt t = { .dev.fd = h.fd, .vm = h.vm };
 	int err;
 
 	model_anybody(w, x, REGION_PAGES);
 	err = h.fd < 0 ? -ENODEV : prefetch_async(&t, w, x);
-	let_go(w, &h, err);
+	model_let_go(w, &h, err);
 	return err == -EFAULT || (err == -ENXIO && shared->what & MODEL_LINK) ?
 	       0 : model_excuse(err);
 }
@@ -330,7 +334,7 @@ int model_gpu_advice(struct walker *w, struct part *x)
 	static const __u32 granularity[] = { PAGE, 64 * KIB, LARGE_PAGE };
 	const __u32 type = below(w, 3);
 	__u32 value = below(w, 3);
-	struct hold h = hold(w);
+	struct model_hold h = model_hold(w);
 	int err;
 
 	if (type == DRM_VSVM_MADVISE_LOCATION)
@@ -340,7 +344,7 @@ int model_gpu_advice(struct walker *w, struct part *x)
 	model_anybody(w, x, REGION_PAGES);
 	err = h.fd < 0 ? -ENODEV :
 	      vsvm_madvise(h.fd, h.vm, x->p, x->len, type, value);
-	let_go(w, &h, err);
+	model_let_go(w, &h, err);
 	return err == -ENXIO && shared->what & MODEL_LINK ? 0 : model_excuse(err);
 }
 
@@ -350,16 +354,16 @@ int model_gpu_advice(struct walker *w, struct part *x)
  */
 int model_exclusive(struct walker *w, struct part *x)
 {
-	struct hold h;
+	struct model_hold h;
 	int err;
 
 	if (shared->what & MODEL_CGROUP)
 		return 0;
-	h = hold(w);
+	h = model_hold(w);
 	model_anybody(w, x, 128);
 	err = h.fd < 0 ? -ENODEV :
 	      vsvm_exclusive(h.fd, h.vm, x->p, x->len, NULL);
-	let_go(w, &h, err);
+	model_let_go(w, &h, err);
 	return err == -EFAULT || err == -ENOSPC ? 0 : model_excuse(err);
 }
 
@@ -378,13 +382,13 @@ int model_evict(struct walker *w, struct part *x)
 
 static void change_mode(struct walker *w)
 {
-	struct hold h = hold(w);
+	struct model_hold h = model_hold(w);
 	int err;
 
 	err = h.fd < 0 ? -ENODEV :
 	      vsvm_madvise(h.fd, h.vm, model.counter, COUNTER_PAGES * PAGE,
 			   DRM_VSVM_MADVISE_ATOMIC, below(w, 3));
-	let_go(w, &h, err);
+	model_let_go(w, &h, err);
 }
 
 /* CPUs and GPUs add to the same counters, in all modes. */
@@ -455,20 +459,24 @@ int model_quarter(struct walker *w, struct part *x)
 /* The old one goes under whatever others run on it. */
 int model_new_vm(struct walker *w, struct part *x)
 {
+	struct model_gpu *gpu;
 	__u32 old, vm, *slot;
-	struct hold h;
+	struct model_hold h;
 	int err;
 
 	(void)x;
 	if (!(shared->what & MODEL_VMS))
 		return 0;
-	h = hold(w);
-	slot = &model.gpu[h.id].vm[below(w, 2)];
+	h = model_hold(w);
+	gpu = &model.gpu[h.id];
+	slot = &gpu->vm[below(w, 2)];
 	err = h.fd < 0 ? -ENODEV : begin_vm(h.fd, &vm);
 	if (!err) {
 		old = __atomic_exchange_n(slot, vm, __ATOMIC_SEQ_CST);
+		__atomic_fetch_add(&gpu->ending, 1, __ATOMIC_SEQ_CST);
 		err = vsvm_vm_destroy(h.fd, old);
+		__atomic_fetch_sub(&gpu->ending, 1, __ATOMIC_SEQ_CST);
 	}
-	let_go(w, &h, err);
+	model_let_go(w, &h, err);
 	return model_excuse(err);
 }

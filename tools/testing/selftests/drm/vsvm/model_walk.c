@@ -159,6 +159,7 @@ static const struct act {
 	{ "GPU add", model_gpu_add, SIZE_BYTES, true, 8 },
 	{ "GPU copy", model_gpu_copy, SIZE_BYTES, true, 6 },
 	{ "GPU read", model_gpu_read, SIZE_BYTES, true, 6 },
+	{ "fence", model_fence, SIZE_LARGE, true, 6 },
 	{ "prefetch", model_prefetch, SIZE_PAGES, true, 6 },
 	{ "prefetch, own", model_prefetch_own, SIZE_LARGE, true, 4 },
 	{ "prefetch, async", model_prefetch_async, SIZE_PAGES, true, 3 },
@@ -360,6 +361,7 @@ static void set_up(unsigned int process, __u64 *state)
 		walkers[i].fresh = map_or_die(LARGE_PAGE);
 		walkers[i].probe = map_or_die(LARGE_PAGE);
 		walkers[i].away = map_or_die(REGION_PAGES * PAGE);
+		walkers[i].word = map_or_die(PAGE);
 	}
 	divide(state);
 }

@@ -127,7 +127,15 @@ static void squeeze(struct world *world)
 
 static void unbind(struct world *world, unsigned int i)
 {
-	if (world->unbound[i] || vsvm_unbind(&world->dev[i]))
+	int err;
+
+	if (world->unbound[i])
+		return;
+	/* Those who cannot know what their jobs still do wait for that. */
+	__atomic_store_n(&shared->leaving[i], true, __ATOMIC_SEQ_CST);
+	err = vsvm_unbind(&world->dev[i]);
+	__atomic_store_n(&shared->leaving[i], false, __ATOMIC_SEQ_CST);
+	if (err)
 		return;
 	world->unbound[i] = vt_now_ms() + vt_random_below(&world->state, 300);
 }

@@ -49,8 +49,8 @@ int vt_ufence_exec(struct vt *t, struct drm_vsvm_exec *exec, struct vt_ufence *f
 	return err;
 }
 
-int vt_ufence_wait(struct vt *t, const struct vt_ufence *f,
-		   unsigned int timeout_ms)
+int vt_ufence_wait_fault(struct vt *t, const struct vt_ufence *f,
+			 unsigned int timeout_ms, __u64 *fault)
 {
 	struct drm_vsvm_wait_user_fence wait = {
 		.vm_id = f->vm,
@@ -64,8 +64,17 @@ int vt_ufence_wait(struct vt *t, const struct vt_ufence *f,
 	};
 	int err = vsvm_wait_user_fence(t->dev.fd, &wait);
 
+	*fault = wait.fault_addr;
 	/* A job that hung ends with -ETIME. */
 	return err == -EIO ? wait.error : err == -ETIME ? -ETIMEDOUT : err;
+}
+
+int vt_ufence_wait(struct vt *t, const struct vt_ufence *f,
+		   unsigned int timeout_ms)
+{
+	__u64 fault;
+
+	return vt_ufence_wait_fault(t, f, timeout_ms, &fault);
 }
 
 int vt_ufence_status(struct vt *t, const struct vt_ufence *f)

@@ -231,6 +231,9 @@ int vt_ufence_exec(struct vt *t, struct drm_vsvm_exec *exec, struct vt_ufence *f
 /* -ETIMEDOUT if the newest job does not end in time, or what it ended with. */
 int vt_ufence_wait(struct vt *t, const struct vt_ufence *f,
 		   unsigned int timeout_ms);
+/* The same; @fault gets the address that it failed at. */
+int vt_ufence_wait_fault(struct vt *t, const struct vt_ufence *f,
+			 unsigned int timeout_ms, __u64 *fault);
 /* 1 it has ended well, 0 not yet, or the negative errno that it ended with. */
 int vt_ufence_status(struct vt *t, const struct vt_ufence *f);
 /* Returns without waiting for the job; @f may be NULL. */
