@@ -260,11 +260,17 @@ static __u32 any_location(struct walker *w)
 static int prefetch(struct walker *w, const struct part *x, __u32 location)
 {
 	struct model_hold h = model_hold(w);
+	__u64 moved = 0, skipped = 0;
 	int err;
 
 	err = h.fd < 0 ? -ENODEV :
-	      vsvm_prefetch(h.fd, h.vm, x->p, x->len, location, NULL, NULL);
+	      vsvm_prefetch(h.fd, h.vm, x->p, x->len, location, &moved, &skipped);
 	model_let_go(w, &h, err);
+	if (moved + skipped > x->pages) {
+		fprintf(stderr, "# of %u pages, %llu moved and %llu were skipped\n",
+			x->pages, moved, skipped);
+		return -ERANGE;
+	}
 	/* There may be no link to where it should go. */
 	return err == -ENXIO && shared->what & MODEL_LINK ? 0 : model_excuse(err);
 }
