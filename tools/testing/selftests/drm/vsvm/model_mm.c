@@ -178,14 +178,17 @@ static int file_of(struct walker *w, const struct part *x)
 	return -EIO;
 }
 
-/* Other memory of any kind at the same place, without a gap in between. */
+/*
+ * Other memory of any kind at the same place: over what is there, or into a gap, which
+ * is there for a moment. Who else asks for memory then may be given that place.
+ */
 int model_map_over(struct walker *w, struct part *x)
 {
 	static const __u8 kinds[] = { KIND_ANON, KIND_ANON, KIND_ANON, KIND_FILE,
 				      KIND_SHARED };
 	const __u8 kind = kinds[below(w, ARRAY_SIZE(kinds))];
 	int fd = -1, flags = MAP_FIXED;
-	bool failed;
+	bool failed = false;
 
 	memset(w->fresh, 0, x->len);
 	if (kind == KIND_FILE || (kind == KIND_SHARED && one_in(w, 2))) {
@@ -196,8 +199,12 @@ int model_map_over(struct walker *w, struct part *x)
 		flags |= MAP_ANONYMOUS;
 	}
 	flags |= kind == KIND_SHARED ? MAP_SHARED : MAP_PRIVATE;
-	failed = mmap(x->p, x->len, PROT_READ | PROT_WRITE, flags, fd, 0) ==
-		 MAP_FAILED;
+	if (one_in(w, 2)) {
+		flags |= MAP_FIXED_NOREPLACE;
+		failed = munmap(x->p, x->len);
+	}
+	failed = failed || mmap(x->p, x->len, PROT_READ | PROT_WRITE, flags, fd,
+				0) == MAP_FAILED;
 	if (fd >= 0)
 		close(fd);
 	if (failed)
