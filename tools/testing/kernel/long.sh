@@ -10,9 +10,10 @@ part_stress_plain()
 	PARAMETERS=plain=1 part_stress
 }
 
+# The others let memory leave VRAM as soon as a CPU wants it.
 part_stress_pci()
 {
-	TRANSPORT=pci part_stress
+	TRANSPORT=pci PARAMETERS=timeslice_ms=20 part_stress
 }
 
 # Placement over PCI, which takes too long for make test
