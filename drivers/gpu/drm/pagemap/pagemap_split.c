@@ -14,31 +14,35 @@
  * reference to the pagemap; just this module must wait for it.
  */
 #include <kunit/visibility.h>
-#include <linux/llist.h>
+#include <linux/jiffies.h>
+#include <linux/list.h>
 #include <linux/memremap.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 #include "pagemap_evict.h"
 #include "pagemap_report.h"
 
-/* Requests that wait for the mmap lock, of all pagemaps. */
+/* Requests that wait for the mmap lock, of all pagemaps and of a process. */
 #define PAGEMAP_MAX_SPLITS	64
-/* Each is tried so often, which takes a second. */
-#define PAGEMAP_SPLIT_TRIES	50
+#define PAGEMAP_MAX_SPLITS_OF_ONE	8
+/* How long each is tried, and how often. */
+#define PAGEMAP_SPLIT_PATIENCE	(5 * HZ)
 #define PAGEMAP_SPLIT_PAUSE	msecs_to_jiffies(20)
 
 struct pagemap_split_request {
-	struct llist_node link;
+	struct list_head link;
 	struct mm_struct *mm;		/* grabbed */
 	unsigned long addr;
 	void *owner;			/* of the device pages; to compare */
-	unsigned int tries;
+	unsigned long deadline;		/* jiffies */
 };
 
-static LLIST_HEAD(pagemap_split_requests);
-static atomic_t pagemap_num_splits;
+/* Innermost; for the list. */
+static DEFINE_SPINLOCK(pagemap_split_lock);
+static LIST_HEAD(pagemap_split_requests);
 
 /* Collect one page, and put it back. True if it now is a single one. */
 static bool pagemap_split_at(struct mm_struct *mm, unsigned long addr,
@@ -89,7 +93,6 @@ static void pagemap_split_free(struct pagemap_split_request *req)
 {
 	mmdrop(req->mm);
 	kfree(req);
-	atomic_dec(&pagemap_num_splits);
 }
 
 /* Did that, or there is nothing left to do? */
@@ -110,35 +113,72 @@ static bool pagemap_split_try(struct pagemap_split_request *req)
 	return locked;
 }
 
+static struct pagemap_split_request *
+pagemap_split_first(struct list_head *requests)
+{
+	struct pagemap_split_request *req;
+
+	guard(spinlock)(&pagemap_split_lock);
+	req = list_first_entry_or_null(requests, typeof(*req), link);
+	if (req)
+		list_del(&req->link);
+
+	return req;
+}
+
+/* Each that is there is tried once; those that come meanwhile queue the work. */
 static void pagemap_split_worker(struct work_struct *work)
 {
-	struct pagemap_split_request *req, *next;
-	bool again = false;
+	struct pagemap_split_request *req;
+	LIST_HEAD(requests);
+	LIST_HEAD(busy);
 
-	llist_for_each_entry_safe(req, next,
-				  llist_del_all(&pagemap_split_requests), link) {
-		if (pagemap_split_try(req) ||
-		    ++req->tries == PAGEMAP_SPLIT_TRIES) {
+	scoped_guard(spinlock, &pagemap_split_lock)
+		list_splice_init(&pagemap_split_requests, &requests);
+
+	while ((req = pagemap_split_first(&requests))) {
+		if (pagemap_split_try(req) || time_after(jiffies, req->deadline))
 			pagemap_split_free(req);
-		} else {
-			llist_add(&req->link, &pagemap_split_requests);
-			again = true;
-		}
+		else
+			list_add_tail(&req->link, &busy);
 		cond_resched();
 	}
-	if (again)
-		queue_delayed_work(system_dfl_wq, to_delayed_work(work),
-				   PAGEMAP_SPLIT_PAUSE);
+	if (list_empty(&busy))
+		return;
+
+	scoped_guard(spinlock, &pagemap_split_lock)
+		list_splice(&busy, &pagemap_split_requests);
+	queue_delayed_work(system_dfl_wq, to_delayed_work(work),
+			   PAGEMAP_SPLIT_PAUSE);
 }
 
 static DECLARE_DELAYED_WORK(pagemap_split_work, pagemap_split_worker);
+
+/* Adds the request, unless there are too many. */
+static bool pagemap_split_add(struct pagemap_split_request *req)
+{
+	const struct pagemap_split_request *other;
+	unsigned int all = 0, of_mm = 0;
+
+	guard(spinlock)(&pagemap_split_lock);
+	list_for_each_entry(other, &pagemap_split_requests, link) {
+		all++;
+		of_mm += other->mm == req->mm;
+	}
+	if (all >= PAGEMAP_MAX_SPLITS || of_mm >= PAGEMAP_MAX_SPLITS_OF_ONE)
+		return false;
+
+	list_add_tail(&req->link, &pagemap_split_requests);
+
+	return true;
+}
 
 static void pagemap_split_later(struct pagemap_evict *e, unsigned long addr)
 {
 	struct pagemap_split_request *req;
 
 	/* One is enough to tell whether it can be done this way. */
-	if (e->asked || atomic_read(&pagemap_num_splits) >= PAGEMAP_MAX_SPLITS)
+	if (e->asked)
 		return;
 
 	req = kmalloc_obj(*req, GFP_NOWAIT | __GFP_NOWARN);
@@ -149,10 +189,12 @@ static void pagemap_split_later(struct pagemap_evict *e, unsigned long addr)
 	req->mm = e->mm;
 	req->addr = addr;
 	req->owner = e->dpagemap->pagemap->owner;
-	req->tries = 0;
+	req->deadline = jiffies + PAGEMAP_SPLIT_PATIENCE;
+	if (!pagemap_split_add(req)) {
+		pagemap_split_free(req);
+		return;
+	}
 	e->asked = true;
-	atomic_inc(&pagemap_num_splits);
-	llist_add(&req->link, &pagemap_split_requests);
 	/* At once, also if the worker pauses for others. */
 	mod_delayed_work(system_dfl_wq, &pagemap_split_work, 0);
 }
@@ -189,10 +231,9 @@ EXPORT_SYMBOL_IF_KUNIT(pagemap_split_block);
 
 void pagemap_split_exit(void)
 {
-	struct pagemap_split_request *req, *next;
+	struct pagemap_split_request *req;
 
 	cancel_delayed_work_sync(&pagemap_split_work);
-	llist_for_each_entry_safe(req, next,
-				  llist_del_all(&pagemap_split_requests), link)
+	while ((req = pagemap_split_first(&pagemap_split_requests)))
 		pagemap_split_free(req);
 }
