@@ -229,11 +229,13 @@ struct vsvm_device {
 /**
  * struct vsvm_file - an open file
  * @vms: its address spaces, by number
+ * @next_id: where to look for the next number: none is used again for a long time
  * @busy_ns: time that jobs of others, which are not in there any more, spent on
  *	the hardware; with the lock of @vms
  */
 struct vsvm_file {
 	struct xarray vms;
+	u32 next_id;
 	u64 busy_ns;
 };
 

@@ -8,6 +8,7 @@
 
 #include "vsvm_peer.h"
 #include "vsvm_vm.h"
+#include "vsvm_walk.h"
 
 static void vsvm_query_device(struct vsvm_device *vdev,
 			      struct drm_vsvm_device_info *info)
@@ -91,6 +92,10 @@ int vsvm_vm_create_ioctl(struct drm_device *drm, void *data,
 
 	if (args->flags)
 		return -EINVAL;
+	/* May wait for user space, so no device may be kept from going meanwhile. */
+	err = vsvm_walk_prime(current->mm);
+	if (err)
+		return err;
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
 	vm = vsvm_vm_create(to_vsvm(drm));
@@ -99,14 +104,15 @@ int vsvm_vm_create_ioctl(struct drm_device *drm, void *data,
 		return PTR_ERR(vm);
 	/* From now on others may find and destroy it: keep a reference. */
 	kref_get(&vm->ref);
-	err = xa_alloc(&vfile->vms, &vm->id, vm, xa_limit_32b, GFP_KERNEL);
-	if (err) {
+	err = xa_alloc_cyclic(&vfile->vms, &vm->id, vm, xa_limit_32b,
+			      &vfile->next_id, GFP_KERNEL);
+	if (err < 0) {
 		vsvm_vm_close(vm);
 		vsvm_vm_put(vm);
 	}
-	args->vm_id = err ? 0 : vm->id;
+	args->vm_id = err < 0 ? 0 : vm->id;
 	vsvm_vm_put(vm);
-	return err;
+	return min(err, 0);
 }
 
 /* Takes it out of the file's list. Return: false if somebody else did. */

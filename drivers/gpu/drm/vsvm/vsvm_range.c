@@ -35,6 +35,8 @@
 #define VSVM_NOTIFIER_SIZE	SZ_512M
 /* Who has a range that long waits for somebody who may never come. */
 #define VSVM_CROWD_TIMEOUT	HZ
+/* To find the mmap lock free, before it is waited for all the same. */
+#define VSVM_FIND_TRIES		16
 
 const unsigned long vsvm_chunks[VSVM_NUM_CHUNKS] = { SZ_2M, SZ_64K, SZ_4K };
 
@@ -433,13 +435,15 @@ static void vsvm_range_touch(struct vsvm_vm *vm, struct vsvm_range *range)
 
 /*
  * The range for an address, which may be a new one. One that no longer lies in a
- * single VMA, or is larger than wanted now, makes way for another one.
+ * single VMA, or is larger than wanted now, makes way for another one. -EINPROGRESS
+ * if it is not to @wait for the mmap lock, with vsvm_vm.lock.
  */
 static struct vsvm_range *vsvm_range_look_up(struct vsvm_vm *vm,
 					     unsigned long addr,
 					     unsigned long start,
 					     unsigned long end,
-					     const struct drm_gpusvm_ctx *ctx)
+					     const struct drm_gpusvm_ctx *ctx,
+					     bool wait)
 {
 	struct drm_gpusvm_range *base;
 	int err;
@@ -451,10 +455,11 @@ static struct vsvm_range *vsvm_range_look_up(struct vsvm_vm *vm,
 	if (vm->closed)
 		return ERR_PTR(-ECANCELED);
 	vsvm_svm_collect(vm);
-	/* Would be waited for with our lock, see vsvm_range_find(). */
-	if (!mmap_read_trylock(vm->mm))
-		return ERR_PTR(-EINPROGRESS);
-	mmap_read_unlock(vm->mm);
+	if (!wait) {
+		if (!mmap_read_trylock(vm->mm))
+			return ERR_PTR(-EINPROGRESS);
+		mmap_read_unlock(vm->mm);
+	}
 	base = drm_gpusvm_range_find_or_insert(&vm->svm, addr, start, end, ctx);
 	if (IS_ERR(base))
 		return ERR_PTR(vsvm_find_errno(PTR_ERR(base)));
@@ -486,7 +491,9 @@ static int vsvm_range_lock(struct vsvm_range *range)
  *
  * drm_gpusvm takes the mmap lock under vsvm_vm.lock, and a process may keep the
  * former for ever (an mmap() that a FUSE server does not answer). So that closing
- * does not wait for it, it is waited for here, without a lock of our own.
+ * does not wait for it, it is waited for here, without a lock of our own. Whose
+ * threads hold it all the time, for writing, gets so many attempts, lest the fault
+ * never ends.
  *
  * Context: process, with a reference of the process's users and no locks;
  * vsvm_range_release() must follow.
@@ -503,12 +510,13 @@ vsvm_range_find(struct vsvm_vm *vm, unsigned long addr,
 	const unsigned long start = max(span->start, ALIGN_DOWN(addr, window));
 	const unsigned long end = min(span->end,
 				      ALIGN_DOWN(addr, window) + window);
+	unsigned int tries = VSVM_FIND_TRIES;
 	struct vsvm_range *range;
 	int err;
 
 	vsvm_reclaim(vm);
 	vsvm_inject_finding();
-	while ((range = vsvm_range_look_up(vm, addr, start, end, ctx)) ==
+	while ((range = vsvm_range_look_up(vm, addr, start, end, ctx, !tries--)) ==
 	       ERR_PTR(-EINPROGRESS)) {
 		if (mmap_read_lock_killable(vm->mm))
 			return ERR_PTR(-EINTR);

@@ -44,6 +44,31 @@ static const struct mmu_interval_notifier_ops vsvm_scan_ops = {
 };
 
 /**
+ * vsvm_walk_prime - have interval notifiers of a process need no mmap lock
+ * @mm: of the caller
+ *
+ * The first that a process gets takes its mmap lock for writing, and others do not,
+ * for as long as it lives. So this is the first one. Those of drm_gpusvm come with
+ * vsvm_vm.lock held.
+ *
+ * Context: process, without locks and outside of drm_dev_enter(): another thread
+ * may hold the mmap lock for as long as user space likes.
+ *
+ * Return: 0, -ENOMEM or -EINTR.
+ */
+int vsvm_walk_prime(struct mm_struct *mm)
+{
+	struct mmu_interval_notifier notifier;
+	int err;
+
+	err = mmu_interval_notifier_insert(&notifier, mm, 0, PAGE_SIZE,
+					   &vsvm_scan_ops);
+	if (!err)
+		mmu_interval_notifier_remove(&notifier);
+	return err;
+}
+
+/**
  * vsvm_walk_free - end a request
  * @walk: what vsvm_walk_create() gave, or NULL or an ERR_PTR()
  */

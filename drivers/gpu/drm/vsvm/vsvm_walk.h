@@ -24,6 +24,7 @@ struct vsvm_walk {
 	u8 after[VSVM_SCAN_PAGES];
 };
 
+int vsvm_walk_prime(struct mm_struct *mm);
 int vsvm_check_range(u64 start, u64 length, u64 limit, u64 *end);
 struct vsvm_walk *vsvm_walk_create(struct vsvm_vm *vm, u64 start, u64 end);
 int vsvm_walk_aim(struct vsvm_walk *walk, u32 location);

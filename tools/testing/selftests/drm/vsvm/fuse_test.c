@@ -167,16 +167,18 @@ TEST_F_TIMEOUT(fuse, unbind, SECONDS)
 #define DELAYED	"inject/delayed"
 #define FIND_MS	1000
 
-/* A process that maps the file in the middle of a fault of its GPU. */
+/* A process that has the server keep its mmap lock, and a GPU that faults. */
 struct mapper {
+	bool reads;		/* a thread reads a page, instead of mapping it */
 	int fd;			/* of the file */
-	int asked[2];		/* pipe: the server has the write */
+	__u8 *p;		/* of the file */
+	int asked[2];		/* pipe: the server was asked */
 	int closed[2];		/* pipe: the address space has ended */
 };
 
 static void *direct_write(void *arg)
 {
-	static __u8 page[65536] __attribute__((aligned(65536)));
+	static __u8 page[65536];
 
 	if (pwrite(*(int *)arg, page, PAGE, 0) != (ssize_t)PAGE)
 		perror("# write");
@@ -190,27 +192,61 @@ static void *map_shared(void *arg)
 	return NULL;
 }
 
-/* After the mmap() begins, nothing here may need the mmap lock: no malloc(), no exit. */
+/*
+ * The first read ends with an error, after which mm waits for the second one with the
+ * mmap lock.
+ */
+static void *read_page(void *arg)
+{
+	__atomic_load_n((__u8 *)arg, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* What the server is asked for to begin with: a page, or a write without an end. */
+static int mapper_ask(struct mapper *m, struct vt_server *s)
+{
+	pthread_t thread;
+
+	if (m->reads) {
+		m->p = vt_server_map(s);
+		return m->p ? pthread_create(&thread, NULL, read_page, m->p) : -1;
+	}
+	m->fd = vt_server_open_direct(s);
+	return m->fd >= 0 ? pthread_create(&thread, NULL, direct_write, &m->fd) : -1;
+}
+
+/* The fault has looked at the memory, and not looked for its range yet. */
+static int mapper_map(struct mapper *m, struct vt *t)
+{
+	const __u64 end = vt_now_ms() + VT_SOON_MS;
+	pthread_t thread;
+
+	while (vt_ask(t, DELAYED) != 1) {
+		if (vt_now_ms() > end)
+			return -1;
+		vt_sleep_ms(5);
+	}
+	return pthread_create(&thread, NULL, map_shared, &m->fd);
+}
+
+/* Once the mmap lock is gone nothing here may need it: no malloc(), no exit. */
 static int mapper_run(struct mapper *m, struct vt_server *s)
 {
 	struct drm_vsvm_kernel kernel = {
 		.op = DRM_VSVM_OP_FILL,
 		.count = 8,
 	};
-	pthread_t thread;
-	struct vt t;
 	void *p = vt_map_aligned(LARGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	struct vt t;
 	int err;
 
 	kernel.dst = vsvm_addr(p);
-	m->fd = vt_server_open_direct(s);
-	if (!p || m->fd < 0 || vt_open(&t) ||
-	    pthread_create(&thread, NULL, direct_write, &m->fd) ||
-	    vt_await(m->asked[0]) || vt_submit(&t, t.vm, &kernel, 1, NULL))
+	if (!p || vt_open(&t) || mapper_ask(m, s))
 		return 1;
-	while (vt_ask(&t, DELAYED) != 1)
-		vt_sleep_ms(5);
-	if (pthread_create(&thread, NULL, map_shared, &m->fd))
+	/* If the server goes, so does all that waits for it. */
+	close(s->fd);
+	if (vt_await(m->asked[0]) || vt_submit(&t, t.vm, &kernel, 1, NULL) ||
+	    (!m->reads && mapper_map(m, &t)))
 		return 1;
 	vt_sleep_ms(2 * FIND_MS);
 	err = vsvm_vm_destroy(t.dev.fd, t.vm);
@@ -225,11 +261,17 @@ FIXTURE(fuse_map) {
 
 FIXTURE_SETUP(fuse_map)
 {
-	ASSERT_EQ(0, vt_open(&self->t));
+	int err = vt_open(&self->t);
+
+	if (err == -ENODEV && vt_may_skip())
+		SKIP(return, "no vsvm device");
+	ASSERT_EQ(0, err);
+	err = vt_server_start(&self->s);
+	if (err == -ENODEV)
+		SKIP(return, "no FUSE");
+	ASSERT_EQ(0, err);
 	if (vt_tell(&self->t, DELAY, "1000"))
 		SKIP(return, "needs CONFIG_DRM_VSVM_DEBUG");
-	if (vt_server_start(&self->s) == -ENODEV)
-		SKIP(return, "no FUSE");
 }
 
 FIXTURE_TEARDOWN(fuse_map)
@@ -239,28 +281,44 @@ FIXTURE_TEARDOWN(fuse_map)
 	vt_close(&self->t);
 }
 
+/* False if the address space that it closes does not end. */
+static bool mapper_closes(struct mapper *m, struct vt_server *s)
+{
+	struct pollfd closed = { .events = POLLIN };
+	bool in_time;
+	pid_t pid;
+
+	if (pipe(m->asked) || pipe(m->closed))
+		return false;
+	pid = fork();
+	if (!pid)
+		_exit(mapper_run(m, s));
+	in_time = !vt_server_asked(s, m->reads ? 2 : 1);
+	vt_wake(m->asked[1]);
+	closed.fd = m->closed[0];
+	in_time &= poll(&closed, 1, 2 * FIND_MS + VT_SOON_MS) == 1;
+	vt_server_answers(s);
+	return !vt_join(pid) && in_time;
+}
+
 /*
  * A thread of the process waits for the server with the mmap lock, since a fault of
  * the GPU has looked at the memory, and before it looks for its range.
  */
 TEST_F_TIMEOUT(fuse_map, in_the_middle_of_a_fault, SECONDS)
 {
-	struct pollfd closed = { .events = POLLIN };
 	struct mapper m = {};
-	pid_t pid;
 
-	ASSERT_EQ(0, pipe(m.asked));
-	ASSERT_EQ(0, pipe(m.closed));
-	pid = fork();
-	if (!pid)
-		_exit(mapper_run(&m, &self->s));
-	ASSERT_LT(0, pid);
-	EXPECT_EQ(0, vt_server_asked(&self->s, 1));
-	vt_wake(m.asked[1]);
-	closed.fd = m.closed[0];
-	EXPECT_EQ(1, poll(&closed, 1, 2 * FIND_MS + VT_SOON_MS));
-	vt_server_answers(&self->s);
-	EXPECT_EQ(0, vt_join(pid));
+	EXPECT_TRUE(mapper_closes(&m, &self->s));
+}
+
+/* A thread waits with the mmap lock for reading, and the process had no GPU before. */
+TEST_F_TIMEOUT(fuse_map, before_the_first_fault, SECONDS)
+{
+	struct mapper m = { .reads = true };
+
+	self->s.fails = 1;
+	EXPECT_TRUE(mapper_closes(&m, &self->s));
 }
 
 /* As a fault, so a prefetch that nobody waits for. */

@@ -72,10 +72,14 @@ static void reply_attr(struct vt_server *s, __u64 unique)
 static void asked_to_read(struct vt_server *s, __u64 unique)
 {
 	pthread_mutex_lock(&s->lock);
-	if (s->answers)
+	if (s->fails) {
+		s->fails--;
+		reply(s, unique, -EIO, NULL, 0);
+	} else if (s->answers) {
 		reply_page(s, unique);
-	else if (s->num_asked < ARRAY_SIZE(s->asked))
+	} else if (s->num_asked < ARRAY_SIZE(s->asked)) {
 		s->asked[s->num_asked] = unique;
+	}
 	s->num_asked++;
 	pthread_mutex_unlock(&s->lock);
 }
@@ -187,8 +191,11 @@ void vt_server_answers(struct vt_server *s)
 
 	pthread_mutex_lock(&s->lock);
 	s->answers = true;
-	for (i = 0; i < s->num_asked && i < ARRAY_SIZE(s->asked); i++)
-		reply_page(s, s->asked[i]);
+	for (i = 0; i < ARRAY_SIZE(s->asked); i++) {
+		if (s->asked[i])
+			reply_page(s, s->asked[i]);
+		s->asked[i] = 0;
+	}
 	if (s->write)
 		reply_write(s);
 	pthread_mutex_unlock(&s->lock);

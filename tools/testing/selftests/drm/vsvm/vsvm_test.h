@@ -320,6 +320,7 @@ void vt_hold_end(struct vt_hold *h);
  * @lock: for what follows
  * @answers: reads are answered
  * @num_asked: reads and writes so far
+ * @fails: so many reads get an error
  * @asked: numbers of reads without an answer
  * @write: number of the write without an answer
  */
@@ -330,6 +331,7 @@ struct vt_server {
 	pthread_mutex_t lock;
 	bool answers;
 	unsigned int num_asked;
+	unsigned int fails;
 	__u64 asked[VT_SERVER_PAGES];
 	__u64 write;
 };
