@@ -179,7 +179,8 @@ void vsvm_vm_put(struct vsvm_vm *vm)
 /*
  * Workers that may wait for user space for ever, and outlive the device. With one
  * queue for all devices, address spaces on some of them could leave none to the
- * others: each has up to six such workers, and a workqueue has 1024.
+ * others: each has up to six such workers, and a workqueue has 2048, which the
+ * nodes of the machine share.
  */
 static struct workqueue_struct *vsvm_vm_wq[VSVM_MAX_DEVICES];
 
@@ -204,7 +205,8 @@ int __init vsvm_vm_module_init(void)
 	unsigned int i;
 
 	for (i = 0; i < VSVM_MAX_DEVICES; i++) {
-		vsvm_vm_wq[i] = alloc_workqueue("%s%u", WQ_UNBOUND, 0, VSVM_NAME, i);
+		vsvm_vm_wq[i] = alloc_workqueue("%s%u", WQ_UNBOUND,
+						WQ_MAX_ACTIVE, VSVM_NAME, i);
 		if (!vsvm_vm_wq[i])
 			goto err;
 	}
