@@ -42,7 +42,7 @@
 #define HISTORY		24
 
 /* How long anything may take that is not waited for by the call that begins it. */
-#define FENCE_MS	60000
+#define FENCE_MS	vt_timeout(60000)
 
 /* What may happen beside the walkers; it decides what jobs may end with, too. */
 #define MODEL_EVICT	0x01

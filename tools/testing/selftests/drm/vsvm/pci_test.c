@@ -256,15 +256,18 @@ TEST_F_TIMEOUT(pci, killed_while_a_page_stalls, SECONDS)
 	struct vt_work stalled;
 	struct vt fresh;
 	__u64 start;
+	int err;
 
 	ASSERT_NE(NULL, p);
 	asked.fd = vt_monitor(p, LEN);
-	ASSERT_LE(0, asked.fd);
+	if (asked.fd < 0)
+		SKIP(return, "no userfaultfd");
 	ASSERT_EQ(0, vt_work_begin(&stalled, &self->t, 0, p, PAGE, 1));
 	ASSERT_EQ(1, poll(&asked, 1, VT_SOON_MS));
 	start = vt_now_ms();
 	ASSERT_EQ(0, vt_host("kill"));
-	EXPECT_GT(0, vt_work_end(&stalled));
+	err = vt_work_end(&stalled);
+	EXPECT_TRUE(err == -ECANCELED || err == -ENODEV) TH_LOG("the job: %d", err);
 	ASSERT_EQ(0, vt_reopen(&fresh, &self->t, SECONDS / 2));
 	EXPECT_EQ(0, works(&fresh));
 	ksft_print_msg("works again after %llu ms\n", (unsigned long long)(vt_now_ms() - start));
