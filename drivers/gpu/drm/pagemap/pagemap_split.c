@@ -89,65 +89,54 @@ static bool pagemap_split_range(struct mm_struct *mm, unsigned long addr,
 	return pagemap_split_at(mm, addr + PMD_SIZE - PAGE_SIZE, owner);
 }
 
+/* False if somebody has the mmap lock, so that it is worth another attempt. */
+static bool pagemap_split_try(struct mm_struct *mm, unsigned long addr,
+			      void *owner)
+{
+	bool locked;
+
+	/* Without users there is nothing left to do. */
+	if (!mmget_not_zero(mm))
+		return true;
+
+	locked = mmap_read_trylock(mm);
+	if (locked) {
+		pagemap_split_range(mm, addr, owner);
+		mmap_read_unlock(mm);
+	}
+	mmput_async(mm);
+
+	return locked;
+}
+
 static void pagemap_split_free(struct pagemap_split_request *req)
 {
 	mmdrop(req->mm);
 	kfree(req);
 }
 
-/* Did that, or there is nothing left to do? */
-static bool pagemap_split_try(struct pagemap_split_request *req)
-{
-	bool locked;
-
-	if (!mmget_not_zero(req->mm))
-		return true;
-
-	locked = mmap_read_trylock(req->mm);
-	if (locked) {
-		pagemap_split_range(req->mm, req->addr, req->owner);
-		mmap_read_unlock(req->mm);
-	}
-	mmput_async(req->mm);
-
-	return locked;
-}
-
-static struct pagemap_split_request *
-pagemap_split_first(struct list_head *requests)
-{
-	struct pagemap_split_request *req;
-
-	guard(spinlock)(&pagemap_split_lock);
-	req = list_first_entry_or_null(requests, typeof(*req), link);
-	if (req)
-		list_del(&req->link);
-
-	return req;
-}
-
 /* Each that is there is tried once; those that come meanwhile queue the work. */
 static void pagemap_split_worker(struct work_struct *work)
 {
-	struct pagemap_split_request *req;
+	struct pagemap_split_request *req, *next;
 	LIST_HEAD(requests);
-	LIST_HEAD(busy);
 
 	scoped_guard(spinlock, &pagemap_split_lock)
 		list_splice_init(&pagemap_split_requests, &requests);
 
-	while ((req = pagemap_split_first(&requests))) {
-		if (pagemap_split_try(req) || time_after(jiffies, req->deadline))
+	list_for_each_entry_safe(req, next, &requests, link) {
+		if (pagemap_split_try(req->mm, req->addr, req->owner) ||
+		    time_after(jiffies, req->deadline)) {
+			list_del(&req->link);
 			pagemap_split_free(req);
-		else
-			list_add_tail(&req->link, &busy);
+		}
 		cond_resched();
 	}
-	if (list_empty(&busy))
+	if (list_empty(&requests))
 		return;
 
 	scoped_guard(spinlock, &pagemap_split_lock)
-		list_splice(&busy, &pagemap_split_requests);
+		list_splice(&requests, &pagemap_split_requests);
 	queue_delayed_work(system_dfl_wq, to_delayed_work(work),
 			   PAGEMAP_SPLIT_PAUSE);
 }
@@ -214,16 +203,8 @@ bool pagemap_split_block(struct pagemap_evict *e, unsigned long i,
 {
 	unsigned long addr = e->addr + (i << PAGE_SHIFT);
 
-	if (!mmget_not_zero(e->mm))
-		return false;
-
-	if (mmap_read_trylock(e->mm)) {
-		pagemap_split_range(e->mm, addr, e->dpagemap->pagemap->owner);
-		mmap_read_unlock(e->mm);
-	} else {
+	if (!pagemap_split_try(e->mm, addr, e->dpagemap->pagemap->owner))
 		pagemap_split_later(e, addr);
-	}
-	mmput_async(e->mm);
 
 	return !folio_test_large(page_folio(page));
 }
@@ -231,9 +212,10 @@ EXPORT_SYMBOL_IF_KUNIT(pagemap_split_block);
 
 void pagemap_split_exit(void)
 {
-	struct pagemap_split_request *req;
+	struct pagemap_split_request *req, *next;
 
 	cancel_delayed_work_sync(&pagemap_split_work);
-	while ((req = pagemap_split_first(&pagemap_split_requests)))
+	/* No pagemap is left that could ask for more. */
+	list_for_each_entry_safe(req, next, &pagemap_split_requests, link)
 		pagemap_split_free(req);
 }
