@@ -34,13 +34,6 @@ static struct pagemap_mock_chunk *devmem_block(struct kunit *test,
 	return chunk;
 }
 
-static struct page *devmem_page(const struct pagemap_mock_chunk *chunk,
-				unsigned long i)
-{
-	return pfn_to_page(PHYS_PFN(chunk->mock->pgmap.range.start) +
-			   chunk->first + i);
-}
-
 /* CPU faults bring home one page, and leave the others where they are. */
 static void devmem_fault_pages(struct pagemap_mock *mock)
 {
@@ -64,25 +57,25 @@ static void page_to_devmem_test(struct kunit *test)
 	pagemap_mock_fill(test, addr, PAGE_SIZE, SEED);
 	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_migrate(test, other, addr,
 						      addr + PAGE_SIZE, 0));
-	KUNIT_EXPECT_PTR_EQ(test, drm_pagemap_page_to_devmem(devmem_page(other, 0)),
+	KUNIT_EXPECT_PTR_EQ(test, drm_pagemap_page_to_devmem(pagemap_mock_page(other, 0)),
 			    &other->devmem);
 
 	devmem_fault_pages(mock);
 	chunk = devmem_block(test, mock, &block);
-	KUNIT_ASSERT_TRUE(test, folio_test_large(page_folio(devmem_page(chunk, 0))));
+	KUNIT_ASSERT_TRUE(test, folio_test_large(page_folio(pagemap_mock_page(chunk, 0))));
 	for (unsigned long i = 0; i < BLOCK; i += 73)
 		KUNIT_EXPECT_PTR_EQ(test, &chunk->devmem,
-				    drm_pagemap_page_to_devmem(devmem_page(chunk, i)));
+				    drm_pagemap_page_to_devmem(pagemap_mock_page(chunk, i)));
 
 	/* mm splits it, and one page goes home. */
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(block, PAGE_SIZE));
 	KUNIT_ASSERT_EQ(test, 0, pagemap_mock_touch(block + 9 * PAGE_SIZE));
-	KUNIT_ASSERT_FALSE(test, folio_test_large(page_folio(devmem_page(chunk, 10))));
+	KUNIT_ASSERT_FALSE(test, folio_test_large(page_folio(pagemap_mock_page(chunk, 10))));
 	for (unsigned long i = 10; i < BLOCK; i += 73) {
 		KUNIT_EXPECT_PTR_EQ(test, &chunk->devmem,
-				    drm_pagemap_page_to_devmem(devmem_page(chunk, i)));
+				    drm_pagemap_page_to_devmem(pagemap_mock_page(chunk, i)));
 		KUNIT_EXPECT_PTR_EQ(test, mock->dpagemap,
-				    drm_pagemap_page_to_dpagemap(devmem_page(chunk, i)));
+				    drm_pagemap_page_to_dpagemap(pagemap_mock_page(chunk, i)));
 	}
 }
 
@@ -92,7 +85,7 @@ static unsigned long devmem_scan(const struct pagemap_mock_chunk *chunk)
 	unsigned long found = 0;
 
 	for (unsigned long i = 0; i < BLOCK; i++)
-		if (folio_ref_count(page_folio(devmem_page(chunk, i))))
+		if (folio_ref_count(page_folio(pagemap_mock_page(chunk, i))))
 			found++;
 
 	return found;
@@ -148,7 +141,7 @@ static void free_order_test(struct kunit *test)
 	/* The same VRAM serves as a block again. */
 	mock->next = chunk->first;
 	chunk = devmem_block(test, mock, &addr);
-	KUNIT_EXPECT_TRUE(test, folio_test_large(page_folio(devmem_page(chunk, 0))));
+	KUNIT_EXPECT_TRUE(test, folio_test_large(page_folio(pagemap_mock_page(chunk, 0))));
 	KUNIT_EXPECT_EQ(test, 0, drm_pagemap_evict_to_ram(&chunk->devmem));
 	pagemap_mock_check(test, addr, PMD_SIZE, SEED);
 }

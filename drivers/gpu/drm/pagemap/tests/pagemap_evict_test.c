@@ -46,12 +46,6 @@ static unsigned long evict_count(struct pagemap_mock *mock,
 	return sum;
 }
 
-static struct page *evict_page(struct pagemap_mock *mock,
-			       const struct pagemap_mock_piece *p)
-{
-	return pfn_to_page(PHYS_PFN(mock->pgmap.range.start) + p->chunk->first);
-}
-
 static void evict_exit(struct kunit *test)
 {
 	pagemap_inject_clear();
@@ -408,7 +402,7 @@ static void split_later_test(struct kunit *test)
 	stuck_begin(test, &s);
 	other.mm = s.mm;
 	if (s.mm)
-		pagemap_split_block(&other, 0, evict_page(mock, &p));
+		pagemap_split_block(&other, 0, pagemap_mock_page(p.chunk, 0));
 	pagemap_inject_nth(PAGEMAP_INJECT_RAM_BLOCK, PAGEMAP_INJECT_ALWAYS);
 	mmap_write_lock(current->mm);
 	KUNIT_EXPECT_EQ(test, -EBUSY,

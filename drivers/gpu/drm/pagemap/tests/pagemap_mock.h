@@ -10,6 +10,7 @@
 #include <drm/drm_device.h>
 #include <drm/drm_pagemap.h>
 #include <kunit/test.h>
+#include <linux/mm.h>
 
 #define MOCK_VRAM_SIZE	(16ul << 20)
 
@@ -87,6 +88,14 @@ struct pagemap_mock_piece {
 	unsigned long addr;
 	unsigned long size;
 };
+
+/* Page number @i of the chunk; of one that is not scattered. */
+static inline struct page *
+pagemap_mock_page(const struct pagemap_mock_chunk *chunk, unsigned long i)
+{
+	return pfn_to_page(PHYS_PFN(chunk->mock->pgmap.range.start) +
+			   chunk->first + i);
+}
 
 struct pagemap_snapshot;
 

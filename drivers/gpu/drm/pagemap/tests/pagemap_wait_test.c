@@ -53,8 +53,7 @@ static struct wait_test wait_begin(struct kunit *test, unsigned long timeslice_m
 	w.addr = pagemap_mock_mmap(test, SZ_64K, false);
 	pagemap_mock_fill(test, w.addr, SZ_64K, SEED);
 	w.chunk = to_vram(test, w.mock, w.addr, timeslice_ms);
-	w.page = pfn_to_page(PHYS_PFN(w.mock->pgmap.range.start) +
-			     w.chunk->first);
+	w.page = pagemap_mock_page(w.chunk, 0);
 
 	return w;
 }
