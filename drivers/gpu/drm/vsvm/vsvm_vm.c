@@ -191,7 +191,7 @@ void vsvm_vm_module_exit(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < VSVM_MAX_DEVICES; i++)
+	for (i = 0; i < VSVM_MAX_DEVICES && vsvm_vm_wq[i]; i++)
 		destroy_workqueue(vsvm_vm_wq[i]);
 }
 
@@ -207,14 +207,12 @@ int __init vsvm_vm_module_init(void)
 	for (i = 0; i < VSVM_MAX_DEVICES; i++) {
 		vsvm_vm_wq[i] = alloc_workqueue("%s%u", WQ_UNBOUND,
 						WQ_MAX_ACTIVE, VSVM_NAME, i);
-		if (!vsvm_vm_wq[i])
-			goto err;
+		if (!vsvm_vm_wq[i]) {
+			vsvm_vm_module_exit();
+			return -ENOMEM;
+		}
 	}
 	return 0;
-err:
-	while (i--)
-		destroy_workqueue(vsvm_vm_wq[i]);
-	return -ENOMEM;
 }
 
 /**
