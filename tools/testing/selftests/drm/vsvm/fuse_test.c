@@ -26,18 +26,33 @@ FIXTURE(fuse) {
 	struct vt_work stalled;
 };
 
+/* @lacks: what there is nothing to test without, if it is not there. */
+static int begin(struct vt *t, struct vt_server *s, const char **lacks)
+{
+	int err = vt_open(t);
+
+	if (err == -ENODEV && vt_may_skip()) {
+		*lacks = "no vsvm device";
+		return 0;
+	}
+	if (err)
+		return err;
+	err = vt_server_start(s);
+	if (err == -ENODEV) {
+		*lacks = "no FUSE";
+		return 0;
+	}
+	return err;
+}
+
 /* The first queue stalls, at the first page of the file. */
 FIXTURE_SETUP(fuse)
 {
-	int err = vt_open(&self->t);
+	const char *lacks = NULL;
 
-	if (err == -ENODEV && vt_may_skip())
-		SKIP(return, "no vsvm device");
-	ASSERT_EQ(0, err);
-	err = vt_server_start(&self->s);
-	if (err == -ENODEV)
-		SKIP(return, "no FUSE");
-	ASSERT_EQ(0, err);
+	ASSERT_EQ(0, begin(&self->t, &self->s, &lacks));
+	if (lacks)
+		SKIP(return, "%s", lacks);
 	self->p = vt_server_map(&self->s);
 	ASSERT_NE(NULL, self->p);
 	ASSERT_EQ(0, vt_buf_map(&self->b, LARGE_PAGE, VT_SMALL));
@@ -163,6 +178,23 @@ TEST_F_TIMEOUT(fuse, unbind, SECONDS)
 	EXPECT_EQ(VT_SERVER_CONTENT, self->p[0]);
 }
 
+/* As a fault, so a prefetch that nobody waits for. */
+TEST_F_TIMEOUT(fuse, prefetch, SECONDS)
+{
+	const __u64 start = vt_now_ms();
+	__u32 sync;
+
+	ASSERT_EQ(0, vt_syncobj_create(&self->t, &sync));
+	ASSERT_EQ(0, vsvm_prefetch_async(self->t.dev.fd, self->t.vm,
+					 self->p + PAGE, PAGE,
+					 DRM_VSVM_LOC_SYSTEM, sync));
+	ASSERT_EQ(0, vt_server_asked(&self->s, 2));
+	ASSERT_EQ(0, vsvm_vm_destroy(self->t.dev.fd, self->t.vm));
+	EXPECT_EQ(-ECANCELED, vt_syncobj_status(&self->t, sync));
+	EXPECT_EQ(-ECANCELED, vt_work_end(&self->stalled));
+	EXPECT_GT(VT_SOON_MS, vt_now_ms() - start);
+}
+
 #define DELAY	"inject/delay_find_ms"
 #define DELAYED	"inject/delayed"
 #define FIND_MS	1000
@@ -261,15 +293,11 @@ FIXTURE(fuse_map) {
 
 FIXTURE_SETUP(fuse_map)
 {
-	int err = vt_open(&self->t);
+	const char *lacks = NULL;
 
-	if (err == -ENODEV && vt_may_skip())
-		SKIP(return, "no vsvm device");
-	ASSERT_EQ(0, err);
-	err = vt_server_start(&self->s);
-	if (err == -ENODEV)
-		SKIP(return, "no FUSE");
-	ASSERT_EQ(0, err);
+	ASSERT_EQ(0, begin(&self->t, &self->s, &lacks));
+	if (lacks)
+		SKIP(return, "%s", lacks);
 	if (vt_tell(&self->t, DELAY, "1000"))
 		SKIP(return, "needs CONFIG_DRM_VSVM_DEBUG");
 }
@@ -319,23 +347,6 @@ TEST_F_TIMEOUT(fuse_map, before_the_first_fault, SECONDS)
 
 	self->s.fails = 1;
 	EXPECT_TRUE(mapper_closes(&m, &self->s));
-}
-
-/* As a fault, so a prefetch that nobody waits for. */
-TEST_F_TIMEOUT(fuse, prefetch, SECONDS)
-{
-	const __u64 start = vt_now_ms();
-	__u32 sync;
-
-	ASSERT_EQ(0, vt_syncobj_create(&self->t, &sync));
-	ASSERT_EQ(0, vsvm_prefetch_async(self->t.dev.fd, self->t.vm,
-					 self->p + PAGE, PAGE,
-					 DRM_VSVM_LOC_SYSTEM, sync));
-	ASSERT_EQ(0, vt_server_asked(&self->s, 2));
-	ASSERT_EQ(0, vsvm_vm_destroy(self->t.dev.fd, self->t.vm));
-	EXPECT_EQ(-ECANCELED, vt_syncobj_status(&self->t, sync));
-	EXPECT_EQ(-ECANCELED, vt_work_end(&self->stalled));
-	EXPECT_GT(VT_SOON_MS, vt_now_ms() - start);
 }
 
 TEST_HARNESS_MAIN
